@@ -1,0 +1,101 @@
+"""tensorkeep: save, load, open and checkpoint the tensors and models of any framework.
+
+    import tensorkeep as tk
+
+    tk.save("model.safetensors", {"w": w, "step": 3})      # atomic, durable, hashed
+    data = tk.load("model.safetensors")                    # verified; nothing in a file is ever executed
+    with tk.open("model.pth") as f:                        # lazy: f.keys(), f["w"].shape, f["w"][0:10]
+        ...
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tensorkeep.api import convert, diff, load, open, save, scan, verify, writer
+    from tensorkeep.core.tensor import SparseTensor, Tensor, TensorSpec
+    from tensorkeep.core.tensorfile import TensorFile
+    from tensorkeep.core.tree import Inert
+    from tensorkeep.errors import (
+        CorruptFileError,
+        LimitError,
+        MismatchError,
+        MissingExtraError,
+        NotEnoughSpaceError,
+        SaveError,
+        TensorkeepError,
+        TensorNotFoundError,
+        TruncatedFileError,
+        UnsafeFileError,
+        UnsupportedDataError,
+        UnsupportedFormatError,
+    )
+
+_HOMES = {
+    "tensorkeep.api": ("convert", "diff", "load", "open", "save", "scan", "verify", "writer"),
+    "tensorkeep.core.tensor": ("SparseTensor", "Tensor", "TensorSpec"),
+    "tensorkeep.core.tensorfile": ("TensorFile",),
+    "tensorkeep.core.tree": ("Inert",),
+    "tensorkeep.errors": (
+        "CorruptFileError",
+        "LimitError",
+        "MismatchError",
+        "MissingExtraError",
+        "NotEnoughSpaceError",
+        "SaveError",
+        "TensorNotFoundError",
+        "TensorkeepError",
+        "TruncatedFileError",
+        "UnsafeFileError",
+        "UnsupportedDataError",
+        "UnsupportedFormatError",
+    ),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022  # the verbs first
+    "save",
+    "load",
+    "open",
+    "writer",
+    "convert",
+    "verify",
+    "scan",
+    "diff",
+    "Inert",
+    "SparseTensor",
+    "Tensor",
+    "TensorFile",
+    "TensorSpec",
+    "CorruptFileError",
+    "LimitError",
+    "MismatchError",
+    "MissingExtraError",
+    "NotEnoughSpaceError",
+    "SaveError",
+    "TensorNotFoundError",
+    "TensorkeepError",
+    "TruncatedFileError",
+    "UnsafeFileError",
+    "UnsupportedDataError",
+    "UnsupportedFormatError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Public names are imported when first used: `import tensorkeep` stays near bare Python's start-up.
+    module = _HOME.get(name)
+    if module is None:
+        raise AttributeError(f"module 'tensorkeep' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
