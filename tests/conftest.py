@@ -12,11 +12,13 @@ TESTS = Path(__file__).resolve().parent
 SHARED = TESTS.parents[1] / "shared"
 FUZZ_EXAMPLES = int(os.environ.get("TENSORKEEP_FUZZ", "0"))
 
-# The suite gives the same verdict each time: no deadlines, no random seed. The nightly run looks at new cases each time.
+# The suite gives the same verdict each time: no deadlines, no random seed. The nightly run looks at new cases.
 settings.register_profile(
     "suite", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-settings.register_profile("nightly", settings.get_profile("suite"), derandomize=False, max_examples=FUZZ_EXAMPLES or 100)
+settings.register_profile(
+    "nightly", settings.get_profile("suite"), derandomize=False, max_examples=FUZZ_EXAMPLES or 100
+)
 settings.load_profile("nightly" if FUZZ_EXAMPLES else "suite")
 
 
