@@ -37,7 +37,7 @@ types: $(STAMP)  ## mypy --strict on src
 	$(BIN)/mypy
 
 docs: $(STAMP)  ## the documentation, into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(STAMP)  ## measure us and the peers (minutes; writes docs/benchmarks.md)
 	$(BIN)/python -m benchmarks
