@@ -83,9 +83,15 @@ class MismatchError(TensorkeepError, ValueError):
 class NotEnoughSpaceError(TensorkeepError, OSError):
     """The disk has less room than the file needs. Nothing was written; the old file is untouched."""
 
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
 
 class SaveError(TensorkeepError, OSError):
     """Writing failed (the cause is chained). The old file is untouched and nothing is left behind."""
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
 
 
 class MissingExtraError(TensorkeepError, ImportError):
