@@ -1,0 +1,435 @@
+"""The header of safetensors files: read it as a hard shell, make it with structure and checksums inside.
+
+    u64 N | N bytes of JSON, padded with spaces | the tensors' bytes, without gaps
+
+JSON: {"__metadata__": {str: str}, name: {"dtype", "shape", "data_offsets": [begin, end]}, …}; offsets count from the end of
+the header. Source: the format section of the safetensors README and its reference reader (tensor.rs).
+
+Ours carry, in `__metadata__` where every other reader ignores them:
+    tensorkeep.format      "1"
+    tensorkeep.structure   JSON of core.tree.encode; absent when the data is a flat dict of tensors
+    tensorkeep.xxh3_128    32 hex digits a tensor, in the order of the header's entries
+    tensorkeep.header      xxh3-128 of the length and the JSON, with these 32 digits as zeros
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tensorkeep.core.bounds import MAX_HEADER_NBYTES, checked_nbytes
+from tensorkeep.core.bytesource import ByteSource
+from tensorkeep.core.dtypes import DTYPES, DType
+from tensorkeep.core.hashing import XXH3_128, Digest
+from tensorkeep.core.plan import Deferred, TensorSegment, WritePlan
+from tensorkeep.core.tensor import Extent, Tensor
+from tensorkeep.errors import CorruptFileError, LimitError, TruncatedFileError, UnsupportedDataError, UnsupportedFormatError
+
+__all__ = ["FORMAT_KEY", "HASHES_KEY", "STRUCTURE_KEY", "CODES", "Header", "check_metadata", "plan_file", "read_header"]
+
+FORMAT_KEY = "tensorkeep.format"
+STRUCTURE_KEY = "tensorkeep.structure"
+HASHES_KEY = "tensorkeep.xxh3_128"
+HEADER_KEY = "tensorkeep.header"
+
+CODES: dict[str, DType] = {
+    code: DTYPES[name]
+    for code, name in (
+        ("BOOL", "bool"),
+        ("F4", "float4_e2m1fn"),
+        ("F6_E2M3", "float6_e2m3fn"),
+        ("F6_E3M2", "float6_e3m2fn"),
+        ("U8", "uint8"),
+        ("I8", "int8"),
+        ("F8_E5M2", "float8_e5m2"),
+        ("F8_E4M3", "float8_e4m3fn"),
+        ("F8_E8M0", "float8_e8m0fnu"),
+        ("F8_E4M3FNUZ", "float8_e4m3fnuz"),
+        ("F8_E5M2FNUZ", "float8_e5m2fnuz"),
+        ("I16", "int16"),
+        ("U16", "uint16"),
+        ("F16", "float16"),
+        ("BF16", "bfloat16"),
+        ("I32", "int32"),
+        ("U32", "uint32"),
+        ("F32", "float32"),
+        ("C64", "complex64"),
+        ("F64", "float64"),
+        ("I64", "int64"),
+        ("U64", "uint64"),
+    )
+}
+_CODE_OF = {dtype: code for code, dtype in CODES.items()}
+
+# An entry as the reference writer and ours print it; other spellings take the general JSON reader.
+_ENTRY = re.compile(
+    r'"([^"\\\x00-\x1f]*)":\{"dtype":"([A-Z0-9_]+)","shape":\[([0-9,]*)\],"data_offsets":\[([0-9]{1,19}),([0-9]{1,19})\]\}'
+)
+_ENTRY_FIXED = len('"":{"dtype":"","shape":[],"data_offsets":[,]},')
+
+_ZEROS = "0" * 32
+
+Entry = tuple[str, str, tuple[int, ...], int, int]
+
+
+class Header:
+    """What a safetensors header says, checked: the Tensors in its order, the metadata, where the data begin.
+
+    Attributes:
+        tensors: name to Tensor.
+        metadata: all of `__metadata__`.
+        data_offset: where the tensors' bytes begin in the source.
+        hashed: whether every tensor has a digest.
+    """
+
+    __slots__ = ("data_offset", "hashed", "metadata", "source", "tensors")
+
+    def __init__(self, source: ByteSource, metadata: dict[str, str], data_offset: int) -> None:
+        self.source = source
+        self.metadata = metadata
+        self.data_offset = data_offset
+        self.tensors: dict[str, Tensor] = {}
+        self.hashed = False
+
+
+def read_header(source: ByteSource, *, whole: bool = True) -> Header:
+    """The checked header of `source`.
+
+    Args:
+        whole: the data must end where the file ends; False reads the header of a cut file, for salvage.
+    Raises:
+        TruncatedFileError, CorruptFileError, LimitError, UnsupportedFormatError: what is wrong, and where.
+    """
+    name = source.name
+    if source.size < 8:
+        raise TruncatedFileError(
+            f"{name}: a safetensors file begins with 8 bytes of length, this one has {source.size} bytes. Copy it again."
+        )
+    length = int.from_bytes(source.read(0, 8), "little")
+    if length > MAX_HEADER_NBYTES:
+        raise LimitError(
+            f"{name}: the first 8 bytes give a header of {length} bytes; at most {MAX_HEADER_NBYTES} are allowed by the format. "
+            "It is no safetensors file, or a damaged one."
+        )
+    if 8 + length > source.size:
+        raise TruncatedFileError(
+            f"{name}: the header ends at byte {8 + length}, but the file has {source.size}. No tensor is whole. Copy it again."
+        )
+    raw = source.read(8, length)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as err:
+        raise CorruptFileError(f"{name}: byte {8 + err.start} of the header is not UTF-8. The file is damaged.") from err
+    if not text.startswith("{"):
+        raise CorruptFileError(f"{name}: the header at byte 8 begins with {text[:1]!r}, not '{{'. The file is damaged.")
+    fast = _fast(text)
+    metadata, entries = fast if fast is not None else _general(text, raw, name)
+    header = Header(source, metadata, 8 + length)
+    _check_header_hash(raw, metadata, name)
+    _add_tensors(header, entries, whole)
+    return header
+
+
+def _fast(text: str) -> tuple[dict[str, str], list[Entry]] | None:
+    """Metadata and entries of a header in the usual spelling, in a third of the time; None for any other."""
+    body = text.rstrip(" ")
+    start = 1
+    metadata: dict[str, str] = {}
+    if body.startswith('{"__metadata__":{'):
+        pairs = _metadata_span(body)
+        if pairs is None:
+            return None
+        found, start = pairs
+        metadata = found
+        if body[start : start + 1] == ",":
+            start += 1
+        elif body[start:] != "}":
+            return None
+    if not body.endswith("}"):
+        return None
+    rows = _ENTRY.findall(body, start)
+    # The entries and the commas between them must be all there is, so nothing hides between two matches.
+    length = sum(map(len, map("".join, rows))) + _ENTRY_FIXED * len(rows)
+    if start + max(length - 1, 0) + 1 != len(body) or (length == 0 and body[start:] != "}"):
+        return None
+    shapes: dict[str, tuple[int, ...]] = {}
+    entries: list[Entry] = []
+    try:
+        for name, code, dims, begin, end in rows:
+            shape = shapes.get(dims)
+            if shape is None:
+                shape = shapes[dims] = _dims(dims)
+            entries.append((name, code, shape, int(begin), int(end)))
+    except ValueError:
+        return None
+    return metadata, entries
+
+
+def _dims(text: str) -> tuple[int, ...]:
+    if not text:
+        return ()
+    dims = text.split(",")
+    for dim in dims:
+        if len(dim) > 19 or (dim[:1] == "0" and dim != "0") or not dim:
+            raise ValueError(text)
+    return tuple(map(int, dims))
+
+
+_STRING = r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"'
+_PAIR = re.compile(rf"({_STRING}):({_STRING})([,}}])")
+
+
+def _metadata_span(body: str) -> tuple[dict[str, str], int] | None:
+    at = len('{"__metadata__":{')
+    metadata: dict[str, str] = {}
+    if body[at : at + 1] == "}":
+        return metadata, at + 1
+    while True:
+        match = _PAIR.match(body, at)
+        if match is None:
+            return None
+        key, value, after = match.groups()
+        key = json.loads(key) if "\\" in key else key[1:-1]
+        if key in metadata:
+            return None
+        metadata[key] = json.loads(value) if "\\" in value else value[1:-1]
+        at = match.end()
+        if after == "}":
+            return metadata, at
+
+
+def _general(text: str, raw: bytes, name: str) -> tuple[dict[str, str], list[Entry]]:
+    from tensorkeep.formats._json import parse
+
+    if text.rstrip("\0") != text:
+        raise CorruptFileError(f"{name}: the header is padded with zero bytes, not spaces. The file is damaged.")
+    data = parse(raw, what=f"{name}: the header", max_depth=4)
+    if type(data) is not dict:
+        raise CorruptFileError(f"{name}: the header is not a JSON object. The file is damaged.")
+    metadata = data.pop("__metadata__", {})
+    if type(metadata) is not dict or not all(type(value) is str for value in metadata.values()):
+        raise CorruptFileError(f"{name}: __metadata__ does not map strings to strings. The file is damaged.")
+    entries: list[Entry] = []
+    for key, entry in data.items():
+        if type(entry) is not dict or set(entry) != {"dtype", "shape", "data_offsets"}:
+            raise CorruptFileError(
+                f"{name}: the entry of tensor {key!r:.200} does not consist of dtype, shape and data_offsets. The file is damaged."
+            )
+        code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if type(code) is not str or type(shape) is not list or type(offsets) is not list or len(offsets) != 2:
+            raise CorruptFileError(f"{name}: the entry of tensor {key!r:.200} is malformed. The file is damaged.")
+        if not all(type(offset) is int for offset in offsets):
+            raise CorruptFileError(f"{name}: tensor {key!r:.200} has offsets {offsets!r:.80}. The file is damaged.")
+        entries.append((key, code, tuple(shape), offsets[0], offsets[1]))
+    return metadata, entries
+
+
+def _check_header_hash(raw: bytes, metadata: Mapping[str, str], name: str) -> None:
+    stored = metadata.get(HEADER_KEY)
+    if stored is None:
+        return
+    if len(stored) != 32 or header_hash(raw, stored) != stored:
+        raise CorruptFileError(
+            f"{name}: the header's checksum does not fit it. A byte of the header was changed, or another program rewrote the "
+            "file and copied tensorkeep's metadata along. Get the file again; if a program rewrote it, have it drop the "
+            "metadata keys that begin with 'tensorkeep.'."
+        )
+
+
+def header_hash(raw: bytes, digits: str) -> str:
+    """xxh3-128 of the length and the JSON `raw`, with the hash's own digits as zeros."""
+    import xxhash
+
+    marker = f'"{HEADER_KEY}":"'.encode()
+    at = raw.find(marker) + len(marker)
+    state = xxhash.xxh3_128(len(raw).to_bytes(8, "little"))
+    state.update(raw[:at])
+    state.update(_ZEROS.encode())
+    state.update(memoryview(raw)[at + 32 :])
+    return state.hexdigest()
+
+
+def _add_tensors(header: Header, entries: list[Entry], whole: bool) -> None:
+    source, base, name = header.source, header.data_offset, header.source.name
+    available = source.size - base
+    hashes = header.metadata.get(HASHES_KEY, "") if FORMAT_KEY in header.metadata else ""
+    if hashes and len(hashes) != 32 * len(entries):
+        raise CorruptFileError(
+            f"{name}: {len(hashes) // 32} checksums stand beside {len(entries)} tensors. Another program changed the file; "
+            f"have it drop the metadata keys that begin with 'tensorkeep.'."
+        )
+    header.hashed = bool(hashes) or (not entries and FORMAT_KEY in header.metadata)
+    spans: list[tuple[int, int]] = []
+    sizes: dict[tuple[str, tuple[int, ...]], int] = {}
+    tensors = header.tensors
+    for i, (key, code, shape, begin, end) in enumerate(entries):
+        nbytes = sizes.get((code, shape))
+        if nbytes is None:
+            nbytes = sizes[(code, shape)] = _entry_nbytes(code, shape, f"{name}: tensor {key!r:.200}")
+        if end - begin != nbytes or begin < 0:
+            raise CorruptFileError(
+                f"{name}: tensor {key!r:.200} of {code}{list(shape)} takes {nbytes} bytes, but its offsets are "
+                f"[{begin}, {end}]. The file is damaged."
+            )
+        if end > available:
+            if whole:
+                _cut(header, entries)
+            continue
+        if key in tensors:
+            raise CorruptFileError(f"{name}: two tensors are named {key!r:.200}. The file is damaged or hostile.")
+        spans.append((begin, end))
+        tensors[key] = Tensor(
+            shape,
+            CODES[code],
+            extent=Extent(source, base + begin, nbytes),
+            digest=Digest(XXH3_128, hashes[32 * i : 32 * i + 32]) if hashes else None,
+        )
+    if whole:
+        _check_tiling(spans, available, name)
+
+
+def _entry_nbytes(code: str, shape: tuple[int, ...], what: str) -> int:
+    dtype = CODES.get(code)
+    if dtype is None:
+        raise UnsupportedFormatError(f"{what} has the dtype {code!r:.40}; known are {', '.join(CODES)}.")
+    nbytes = checked_nbytes(shape, dtype.bits, what=what)
+    count = 1
+    for dim in shape:
+        count *= dim
+    if count * dtype.bits % 8:
+        raise CorruptFileError(f"{what} of {code}{list(shape)} does not fill whole bytes. The file is damaged.")
+    return nbytes
+
+
+def _cut(header: Header, entries: Sequence[Entry]) -> None:
+    source, base = header.source, header.data_offset
+    needed = base + max(end for *_, end in entries)
+    intact = sum(1 for *_, end in entries if base + end <= source.size)
+    raise TruncatedFileError(
+        f"{source.name} is cut: {source.size} of {needed} bytes are present, {intact} of {len(entries)} tensors are whole. "
+        f"Copy it again, or save what is whole: tkeep repair {source.name} --salvage OUT.safetensors"
+    )
+
+
+def _check_tiling(spans: list[tuple[int, int]], available: int, name: str) -> None:
+    at = 0
+    if any(spans[i][1] > spans[i + 1][0] for i in range(len(spans) - 1)):
+        spans.sort()
+    for begin, end in spans:
+        if begin != at:
+            kind = "overlap" if begin < at else "leave a hole"
+            raise CorruptFileError(
+                f"{name}: tensors {kind} at byte {min(begin, at)} of the data; they must lie one after the other. "
+                "The file is damaged or hostile."
+            )
+        at = end
+    if at != available:
+        raise CorruptFileError(
+            f"{name}: {available - at} bytes follow the last tensor, which the format does not allow. "
+            "The file is damaged, or something was appended to it."
+        )
+
+
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Raise UnsupportedDataError unless `metadata` maps strings to strings and leaves our keys alone."""
+    for key, value in metadata.items():
+        if type(key) is not str or type(value) is not str:
+            raise UnsupportedDataError(
+                f"metadata[{key!r:.80}] is a {type(value).__name__}; metadata maps str to str. Put numbers and other values "
+                "into the data, beside the tensors."
+            )
+        if key.startswith("tensorkeep."):
+            raise UnsupportedDataError(f"metadata[{key!r:.80}]: keys that begin with 'tensorkeep.' are ours. Rename it.")
+
+
+def code_of(tensor: Tensor, name: str) -> str:
+    """The dtype code of a tensor that is to be written.
+
+    Raises:
+        UnsupportedDataError: safetensors has no such dtype; the text names formats that have.
+    """
+    code = _CODE_OF.get(tensor.dtype)
+    if code is None:
+        hint = "Save it as .npz or .pt, which hold complex128" if tensor.dtype == "complex128" else "Convert it first"
+        raise UnsupportedDataError(
+            f"{name!r}: safetensors has no dtype {tensor.dtype} (it has {', '.join(sorted(set(CODES.values())))}). {hint}."
+        )
+    if tensor.dtype.packed and tensor.size * tensor.dtype.bits % 8:
+        raise UnsupportedDataError(f"{name!r}: {tensor.spec} does not fill whole bytes, which safetensors needs. Pad it.")
+    return code
+
+
+def plan_file(
+    format_name: str,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    structure: Any = None,
+) -> WritePlan:
+    """The WritePlan of one safetensors file: header (deferred, for the checksums), then the tensors.
+
+    Data lie by descending alignment, then in the order given: every tensor is aligned to its item size, and the same
+    input gives the same bytes. The header lists them in the order given.
+    """
+    check_metadata(metadata)
+    codes = {name: code_of(tensor, name) for name, tensor in tensors.items()}
+    order = sorted(tensors, key=lambda name: -tensors[name].dtype.itemsize)
+    offsets: dict[str, tuple[int, int]] = {}
+    at = 0
+    for name in order:
+        end = at + tensors[name].nbytes
+        offsets[name] = (at, end)
+        at = end
+    entries = [
+        f'{json.dumps(name, ensure_ascii=False)}:{{"dtype":"{codes[name]}","shape":[{",".join(map(str, tensor.shape))}],'
+        f'"data_offsets":[{offsets[name][0]},{offsets[name][1]}]}}'
+        for name, tensor in tensors.items()
+    ]
+    make, length = _header_maker(list(tensors), entries, metadata, structure, at)
+    plan = WritePlan(format_name, [Deferred(8 + length, make)], checksum=XXH3_128, tensors=len(tensors))
+    plan.segments.extend(TensorSegment(name, tensors[name]) for name in order if tensors[name].nbytes)
+    return plan
+
+
+# The data begin at a multiple of this: vector loads and mapped pages then never straddle.
+_ALIGN_SMALL, _ALIGN_LARGE, _LARGE_NBYTES = 64, 4096, 1 << 20
+
+
+def _header_maker(
+    names: list[str], entries: list[str], metadata: Mapping[str, str], structure: Any, data_nbytes: int
+) -> tuple[Callable[[Mapping[str, Digest]], bytes], int]:
+    ours = {"format": "pt", **metadata, FORMAT_KEY: "1"}
+    if structure is not None:
+        ours[STRUCTURE_KEY] = json.dumps(structure, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    front = json.dumps(ours, ensure_ascii=False, separators=(",", ":"))[:-1] + f',"{HASHES_KEY}":"'
+    back = f'","{HEADER_KEY}":"{_ZEROS}"}}' + "".join("," + entry for entry in entries) + "}"
+    try:
+        head, tail = ('{"__metadata__":' + front).encode(), back.encode()
+    except UnicodeEncodeError as err:
+        raise UnsupportedDataError(
+            f"a name, key or string has a lone surrogate ({err.object[err.start : err.end]!r}), which UTF-8 cannot hold. Rename it."
+        ) from err
+    length = len(head) + 32 * len(names) + len(tail)
+    align = _ALIGN_LARGE if data_nbytes >= _LARGE_NBYTES else _ALIGN_SMALL
+    padded = -(-(8 + length) // align) * align - 8
+    if padded > MAX_HEADER_NBYTES:
+        raise UnsupportedDataError(
+            f"the header would take {padded} bytes, and safetensors allows {MAX_HEADER_NBYTES}. Save in shards: shard_size=…"
+        )
+    empty = _empty_hash() if names else ""
+
+    def make(digests: Mapping[str, Digest]) -> bytes:
+        hashes = "".join([digests[name].value if name in digests else empty for name in names])
+        raw = b"".join((head, hashes.encode(), tail, b" " * (padded - length)))
+        digits = header_hash(raw, _ZEROS).encode()
+        at = raw.find(f'"{HEADER_KEY}":"'.encode()) + len(HEADER_KEY) + 4
+        return b"".join((padded.to_bytes(8, "little"), raw[:at], digits, raw[at + 32 :]))
+
+    return make, padded
+
+
+def _empty_hash() -> str:
+    from tensorkeep.core.hashing import digest_of
+
+    return digest_of(b"").value
