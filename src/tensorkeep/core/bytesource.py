@@ -44,6 +44,10 @@ class ByteSource:
         """A copy of the bytes of a range."""
         return bytes(self.view(offset, nbytes))
 
+    def whole(self) -> memoryview | None:
+        """All the bytes, read-only, where that reads none of them now (memory, a mapped file); None elsewhere."""
+        return None
+
     def fileno(self) -> int | None:
         """The file descriptor, for readers that do better than `readinto`; None for a buffer."""
         return None
@@ -73,6 +77,9 @@ class BufferSource(ByteSource):
     def view(self, offset: int, nbytes: int) -> memoryview:
         self.check(offset, nbytes)
         return self._view[offset : offset + nbytes]
+
+    def whole(self) -> memoryview:
+        return self._view
 
 
 class FileSource(ByteSource):
@@ -141,6 +148,9 @@ class FileSource(ByteSource):
             self.check(offset, nbytes)
         view: memoryview = self._map[offset : offset + nbytes]
         return view
+
+    def whole(self) -> memoryview | None:
+        return self.view(0, self.size) if self.size < _MAP_FROM_NBYTES or self._can_map() else None
 
     def _can_map(self) -> bool:
         if self._mappable is None:
