@@ -1,11 +1,11 @@
 """tensorkeep: save, load, open and checkpoint the tensors and models of any framework.
 
-    import tensorkeep as tk
+import tensorkeep as tk
 
-    tk.save("model.safetensors", {"w": w, "step": 3})      # atomic, durable, hashed
-    data = tk.load("model.safetensors")                    # verified; nothing in a file is ever executed
-    with tk.open("model.pth") as f:                        # lazy: f.keys(), f["w"].shape, f["w"][0:10]
-        ...
+tk.save("model.safetensors", {"w": w, "step": 3})      # atomic, durable, hashed
+data = tk.load("model.safetensors")                    # verified; nothing in a file is ever executed
+with tk.open("model.pth") as f:                        # lazy: f.keys(), f["w"].shape, f["w"][0:10]
+    ...
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tensorkeep.api import convert, diff, load, open, save, scan, verify, writer
+    from tensorkeep.api import Diff, TensorWriter, convert, diff, load, open, repair, save, scan, verify, writer
+    from tensorkeep.core.plan import Receipt
+    from tensorkeep.core.reports import ScanReport, VerifyReport
     from tensorkeep.core.tensor import SparseTensor, Tensor, TensorSpec
     from tensorkeep.core.tensorfile import TensorFile
     from tensorkeep.core.tree import Inert
@@ -35,7 +37,21 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "tensorkeep.api": ("convert", "diff", "load", "open", "save", "scan", "verify", "writer"),
+    "tensorkeep.api": (
+        "Diff",
+        "TensorWriter",
+        "convert",
+        "diff",
+        "load",
+        "open",
+        "repair",
+        "save",
+        "scan",
+        "verify",
+        "writer",
+    ),
+    "tensorkeep.core.plan": ("Receipt",),
+    "tensorkeep.core.reports": ("ScanReport", "VerifyReport"),
     "tensorkeep.core.tensor": ("SparseTensor", "Tensor", "TensorSpec"),
     "tensorkeep.core.tensorfile": ("TensorFile",),
     "tensorkeep.core.tree": ("Inert",),
@@ -65,11 +81,17 @@ __all__ = [  # noqa: RUF022  # the verbs first
     "verify",
     "scan",
     "diff",
+    "repair",
+    "Diff",
     "Inert",
+    "Receipt",
+    "ScanReport",
     "SparseTensor",
     "Tensor",
     "TensorFile",
     "TensorSpec",
+    "TensorWriter",
+    "VerifyReport",
     "CorruptFileError",
     "LimitError",
     "MismatchError",

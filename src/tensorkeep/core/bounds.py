@@ -43,7 +43,9 @@ def checked_product(shape: Iterable[int], *, what: str) -> int:
     """
     dims = tuple(shape)
     if len(dims) > MAX_NDIM:
-        raise LimitError(f"{what} has {len(dims)} dimensions; at most {MAX_NDIM} are read. The file is damaged or hostile.")
+        raise LimitError(
+            f"{what} has {len(dims)} dimensions; at most {MAX_NDIM} are read. The file is damaged or hostile."
+        )
     count = 1
     for dim in dims:
         if type(dim) is not int or dim < 0:

@@ -180,7 +180,9 @@ def _from_torch_sparse(value: Any, torch: Any, where: str) -> SparseTensor:
     kinds = {torch.sparse_coo: "coo", torch.sparse_csr: "csr", torch.sparse_csc: "csc"}
     kind = kinds.get(value.layout)
     if kind is None:
-        raise UnsupportedDataError(f"{where}: a torch tensor of layout {value.layout}. Convert it with .to_dense() first.")
+        raise UnsupportedDataError(
+            f"{where}: a torch tensor of layout {value.layout}. Convert it with .to_dense() first."
+        )
     value = value.detach()
     if kind == "coo":
         value = value.coalesce()

@@ -218,7 +218,11 @@ def map_tree(tree: Any, leaf: Callable[[Any], Any]) -> Any:
 def is_flat(content: Content) -> bool:
     """Whether the tree is a dict from each tensor's name to the tensor and nothing else."""
     tree = content.tree
-    return type(tree) is dict and len(tree) == len(content.tensors) and all(map(_same, tree.items(), content.tensors.items()))
+    return (
+        type(tree) is dict
+        and len(tree) == len(content.tensors)
+        and all(map(_same, tree.items(), content.tensors.items()))
+    )
 
 
 def _same(a: tuple[Any, Any], b: tuple[Any, Any]) -> bool:

@@ -36,7 +36,7 @@ class Format:
         open_folder: likewise for a folder.
         plan: decides what a file with this Content consists of; raises UnsupportedDataError when the format cannot
             hold it. None when the format is not written.
-        scan: what the file would run; None when the format cannot hold code.
+        scan, scan_folder: what the file (or folder) would run; None when the format cannot hold code.
         salvage: opens a cut or damaged file as far as its tensors are whole; None when that is not possible.
         holds: one phrase on what it can hold, for error messages of other formats.
     """
@@ -48,6 +48,7 @@ class Format:
     plan: Callable[[Content], WritePlan] | None = None
     scan: Callable[[ByteSource], ScanReport] | None = None
     salvage: Callable[[ByteSource], TensorFile] | None = None
+    scan_folder: Callable[[Path], ScanReport] | None = None
     holds: str = ""
 
 
@@ -104,7 +105,9 @@ def _symbol(head: bytes, source: ByteSource) -> bool:
 
 
 def _index_json(head: bytes, source: ByteSource) -> bool:
-    return head.lstrip()[:1] == b"{" and (b'"weight_map"' in head or b'"metadata"' in head or source.name.endswith(".index.json"))
+    return head.lstrip()[:1] == b"{" and (
+        b'"weight_map"' in head or b'"metadata"' in head or source.name.endswith(".index.json")
+    )
 
 
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
@@ -131,7 +134,11 @@ def _pickle(head: bytes, source: ByteSource) -> bool:
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return True
     # Protocols 0 and 1 have no header: a list, dict, tuple or global at the start and STOP at the end.
-    return head[:1] in (b"(", b"]", b"}", b"c", b"N", b"I", b"L", b"V", b"S") and source.size < 1 << 30 and _ends_in_stop(source)
+    return (
+        head[:1] in (b"(", b"]", b"}", b"c", b"N", b"I", b"L", b"V", b"S")
+        and source.size < 1 << 30
+        and _ends_in_stop(source)
+    )
 
 
 def _ends_in_stop(source: ByteSource) -> bool:

@@ -19,15 +19,33 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tensorkeep.core.bounds import MAX_HEADER_NBYTES, checked_nbytes
+from tensorkeep.core.bounds import MAX_DEPTH, MAX_HEADER_NBYTES, checked_nbytes
 from tensorkeep.core.bytesource import ByteSource
 from tensorkeep.core.dtypes import DTYPES, DType
 from tensorkeep.core.hashing import XXH3_128, Digest
 from tensorkeep.core.plan import Deferred, TensorSegment, WritePlan
-from tensorkeep.core.tensor import Extent, Tensor
-from tensorkeep.errors import CorruptFileError, LimitError, TruncatedFileError, UnsupportedDataError, UnsupportedFormatError
+from tensorkeep.core.tensor import Extent, SparseTensor, Tensor
+from tensorkeep.core.tree import decode, leaves
+from tensorkeep.errors import (
+    CorruptFileError,
+    LimitError,
+    TruncatedFileError,
+    UnsupportedDataError,
+    UnsupportedFormatError,
+)
 
-__all__ = ["FORMAT_KEY", "HASHES_KEY", "STRUCTURE_KEY", "CODES", "Header", "check_metadata", "plan_file", "read_header"]
+__all__ = [
+    "CODES",
+    "FORMAT_KEY",
+    "HASHES_KEY",
+    "STRUCTURE_KEY",
+    "Header",
+    "check_metadata",
+    "code_of",
+    "place_header",
+    "plan_file",
+    "read_header",
+]
 
 FORMAT_KEY = "tensorkeep.format"
 STRUCTURE_KEY = "tensorkeep.structure"
@@ -121,7 +139,9 @@ def read_header(source: ByteSource, *, whole: bool = True) -> Header:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as err:
-        raise CorruptFileError(f"{name}: byte {8 + err.start} of the header is not UTF-8. The file is damaged.") from err
+        raise CorruptFileError(
+            f"{name}: byte {8 + err.start} of the header is not UTF-8. The file is damaged."
+        ) from err
     if not text.startswith("{"):
         raise CorruptFileError(f"{name}: the header at byte 8 begins with {text[:1]!r}, not '{{'. The file is damaged.")
     fast = _fast(text)
@@ -341,7 +361,9 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
                 "into the data, beside the tensors."
             )
         if key.startswith("tensorkeep."):
-            raise UnsupportedDataError(f"metadata[{key!r:.80}]: keys that begin with 'tensorkeep.' are ours. Rename it.")
+            raise UnsupportedDataError(
+                f"metadata[{key!r:.80}]: keys that begin with 'tensorkeep.' are ours. Rename it."
+            )
 
 
 def code_of(tensor: Tensor, name: str) -> str:
@@ -357,7 +379,9 @@ def code_of(tensor: Tensor, name: str) -> str:
             f"{name!r}: safetensors has no dtype {tensor.dtype} (it has {', '.join(sorted(set(CODES.values())))}). {hint}."
         )
     if tensor.dtype.packed and tensor.size * tensor.dtype.bits % 8:
-        raise UnsupportedDataError(f"{name!r}: {tensor.spec} does not fill whole bytes, which safetensors needs. Pad it.")
+        raise UnsupportedDataError(
+            f"{name!r}: {tensor.spec} does not fill whole bytes, which safetensors needs. Pad it."
+        )
     return code
 
 
@@ -373,23 +397,26 @@ def plan_file(
     input gives the same bytes. The header lists them in the order given.
     """
     check_metadata(metadata)
-    codes = {name: code_of(tensor, name) for name, tensor in tensors.items()}
+    for name, tensor in tensors.items():
+        code_of(tensor, name)
     order = sorted(tensors, key=lambda name: -tensors[name].dtype.itemsize)
-    offsets: dict[str, tuple[int, int]] = {}
+    offsets: dict[str, int] = {}
     at = 0
     for name in order:
-        end = at + tensors[name].nbytes
-        offsets[name] = (at, end)
-        at = end
-    entries = [
-        f'{json.dumps(name, ensure_ascii=False)}:{{"dtype":"{codes[name]}","shape":[{",".join(map(str, tensor.shape))}],'
-        f'"data_offsets":[{offsets[name][0]},{offsets[name][1]}]}}'
-        for name, tensor in tensors.items()
-    ]
+        offsets[name] = at
+        at += tensors[name].nbytes
+    entries = [_entry(name, tensor, offsets[name]) for name, tensor in tensors.items()]
     make, length = _header_maker(list(tensors), entries, metadata, structure, at)
     plan = WritePlan(format_name, [Deferred(8 + length, make)], checksum=XXH3_128, tensors=len(tensors))
     plan.segments.extend(TensorSegment(name, tensors[name]) for name in order if tensors[name].nbytes)
     return plan
+
+
+def _entry(name: str, tensor: Tensor, begin: int) -> str:
+    return (
+        f'{json.dumps(name, ensure_ascii=False)}:{{"dtype":"{_CODE_OF[tensor.dtype]}","shape":[{",".join(map(str, tensor.shape))}],'
+        f'"data_offsets":[{begin},{begin + tensor.nbytes}]}}'
+    )
 
 
 # The data begin at a multiple of this: vector loads and mapped pages then never straddle.
@@ -397,7 +424,12 @@ _ALIGN_SMALL, _ALIGN_LARGE, _LARGE_NBYTES = 64, 4096, 1 << 20
 
 
 def _header_maker(
-    names: list[str], entries: list[str], metadata: Mapping[str, str], structure: Any, data_nbytes: int
+    names: list[str],
+    entries: list[str],
+    metadata: Mapping[str, str],
+    structure: Any,
+    data_nbytes: int,
+    at_least: int = 0,
 ) -> tuple[Callable[[Mapping[str, Digest]], bytes], int]:
     ours = {"format": "pt", **metadata, FORMAT_KEY: "1"}
     if structure is not None:
@@ -412,7 +444,7 @@ def _header_maker(
         ) from err
     length = len(head) + 32 * len(names) + len(tail)
     align = _ALIGN_LARGE if data_nbytes >= _LARGE_NBYTES else _ALIGN_SMALL
-    padded = -(-(8 + length) // align) * align - 8
+    padded = max(-(-(8 + length) // align) * align - 8, at_least)
     if padded > MAX_HEADER_NBYTES:
         raise UnsupportedDataError(
             f"the header would take {padded} bytes, and safetensors allows {MAX_HEADER_NBYTES}. Save in shards: shard_size=…"
@@ -433,3 +465,45 @@ def _empty_hash() -> str:
     from tensorkeep.core.hashing import digest_of
 
     return digest_of(b"").value
+
+
+def place_header(
+    tensors: Mapping[str, Tensor],
+    offsets: Mapping[str, int],
+    digests: Mapping[str, Digest],
+    metadata: Mapping[str, str],
+    room: int,
+) -> bytes:
+    """Length and JSON of a file whose data lie already, `room` bytes in all where that is enough, else longer.
+
+    The tensors are listed in the order of their offsets.
+    """
+    order = sorted(tensors, key=lambda name: (offsets[name], tensors[name].nbytes))
+    entries = [_entry(name, tensors[name], offsets[name]) for name in order]
+    make, length = _header_maker(order, entries, metadata, None, _LARGE_NBYTES, room - 8)
+    raw = make(digests)
+    assert len(raw) == 8 + length
+    return raw
+
+
+def decode_structure(stored: str, tensors: Mapping[str, Tensor], name: str) -> Any:
+    """The tree from the JSON that the metadata holds."""
+    from tensorkeep.formats._json import parse
+
+    # A level of data takes up to two of JSON: ["d", [key, value]].
+    structure = parse(stored.encode(), what=f"{name}: the stored structure", max_depth=2 * MAX_DEPTH + 4)
+    return decode(structure, tensors, what=name)
+
+
+def with_sparse(tensors: Mapping[str, Tensor], tree: Any) -> Mapping[str, Tensor | SparseTensor]:
+    """`tensors` with each SparseTensor of the tree in the place of its parts."""
+    sparse = {path: leaf for path, leaf in leaves(tree) if isinstance(leaf, SparseTensor)}
+    if not sparse:
+        return tensors
+    parts = {id(part) for each in sparse.values() for _, part in each.parts()}
+    return {**{name: tensor for name, tensor in tensors.items() if id(tensor) not in parts}, **sparse}
+
+
+def user_metadata(header: Header) -> dict[str, str]:
+    """The metadata without our own keys."""
+    return {key: value for key, value in header.metadata.items() if not key.startswith("tensorkeep.")}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from tensorkeep.core.bounds import MAX_DEPTH
 from tensorkeep.core.bytesource import ByteSource
 from tensorkeep.core.hashing import XXH3_128
 from tensorkeep.core.plan import WritePlan
-from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.core.tensorfile import TensorFile
-from tensorkeep.core.tree import Content, decode, encode, is_flat, leaves
+from tensorkeep.core.tree import Content, encode, is_flat
 from tensorkeep.formats import Format
-from tensorkeep.formats._safetensors import STRUCTURE_KEY, Header, plan_file, read_header
+from tensorkeep.formats._safetensors import (
+    STRUCTURE_KEY,
+    Header,
+    decode_structure,
+    plan_file,
+    read_header,
+    user_metadata,
+    with_sparse,
+)
 
 __all__ = ["FORMAT"]
 
@@ -29,7 +32,6 @@ def _salvage(source: ByteSource) -> TensorFile:
 
 
 def _file(header: Header, source: ByteSource) -> TensorFile:
-    user = {key: value for key, value in header.metadata.items() if not key.startswith("tensorkeep.")}
     stored = header.metadata.get(STRUCTURE_KEY)
     tree = None if stored is None else decode_structure(stored, header.tensors, source.name)
     return TensorFile(
@@ -38,27 +40,9 @@ def _file(header: Header, source: ByteSource) -> TensorFile:
         format="safetensors",
         tensors=header.tensors if tree is None else with_sparse(header.tensors, tree),
         tree=tree,
-        metadata=user,
+        metadata=user_metadata(header),
         checksum=XXH3_128 if header.hashed else None,
     )
-
-
-def decode_structure(stored: str, tensors: Mapping[str, Tensor], name: str) -> Any:
-    """The tree from the JSON that the metadata holds."""
-    from tensorkeep.formats._json import parse
-
-    # A level of data takes up to two of JSON: ["d", [key, value]].
-    structure = parse(stored.encode(), what=f"{name}: the stored structure", max_depth=2 * MAX_DEPTH + 4)
-    return decode(structure, tensors, what=name)
-
-
-def with_sparse(tensors: Mapping[str, Tensor], tree: Any) -> Mapping[str, Tensor | SparseTensor]:
-    """`tensors` with each SparseTensor of the tree in the place of its parts."""
-    sparse = {path: leaf for path, leaf in leaves(tree) if isinstance(leaf, SparseTensor)}
-    if not sparse:
-        return tensors
-    parts = {id(part) for each in sparse.values() for _, part in each.parts()}
-    return {**{name: tensor for name, tensor in tensors.items() if id(tensor) not in parts}, **sparse}
 
 
 def _plan(content: Content) -> WritePlan:

@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from tensorkeep.core.tensorfile import TensorFile
 from tensorkeep.core.tree import leaves
 from tensorkeep.errors import MismatchError, TensorNotFoundError, UnsupportedDataError
 
-__all__ = ["Only", "Rename", "prune", "renamed", "selector"]
+__all__ = ["Only", "Rename", "names_of", "prune", "renamed", "select", "selector", "tensor_leaves"]
 
 Only: TypeAlias = str | Iterable[str] | Callable[[str], bool]
 """A glob ("encoder.*"; "*" matches dots too), several names or globs, or a function of the name."""
@@ -115,7 +116,9 @@ def _rule(rename: Rename, names: list[str], where: str) -> Callable[[str], str]:
         return rename
     if isinstance(rename, Mapping):
         exact = {old: new for old, new in rename.items() if not old.endswith(".") and old}
-        prefixes = sorted(((old, new) for old, new in rename.items() if old not in exact), key=lambda pair: -len(pair[0]))
+        prefixes = sorted(
+            ((old, new) for old, new in rename.items() if old not in exact), key=lambda pair: -len(pair[0])
+        )
         idle = [old for old in exact if old not in names]
         idle += [old for old, _ in prefixes if not any(name.startswith(old) for name in names)]
         if idle:
@@ -146,3 +149,29 @@ def _rule(rename: Rename, names: list[str], where: str) -> Callable[[str], str]:
         return name
 
     return from_rules
+
+
+def select(file: TensorFile, *, only: Only | None = None, rename: Rename | None = None) -> Any:
+    """The tree of an open file after `only` and `rename`."""
+    tree = file.structure
+    if only is None and rename is None:
+        return tree
+    names = names_of(file, tree)
+    paths = [path for path, _ in leaves(tree)]
+    if only is not None:
+        # Plain values are chosen by their path, tensors by their name: mostly the same.
+        chosen = selector(only, list(dict.fromkeys([*names.values(), *paths])), where=file.path)
+        tree = prune(tree, lambda leaf: chosen(names[id(leaf)]), chosen)
+    if rename is not None:
+        named = {names[id(leaf)]: leaf for leaf in tensor_leaves(tree).values()}
+        tree = renamed(named, rename, where=file.path)
+    return tree
+
+
+def names_of(file: TensorFile, tree: Any) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for name, tensor in file.items():
+        names.setdefault(id(tensor), name)
+    for path, leaf in tensor_leaves(tree).items():
+        names.setdefault(id(leaf), path)
+    return names

@@ -1,0 +1,29 @@
+"""The verbs: save, load, open, writer, convert, verify, scan, diff, repair.
+
+Each takes a path, bytes or an open binary file where a file is read. What a path holds is told by its content; what a save
+writes, by the path's suffix.
+"""
+
+from __future__ import annotations
+
+from tensorkeep.api.checking import scan, verify
+from tensorkeep.api.converting import convert, repair
+from tensorkeep.api.diffing import Change, Diff, diff
+from tensorkeep.api.loading import load, open
+from tensorkeep.api.saving import save
+from tensorkeep.api.writer import TensorWriter, writer
+
+__all__ = [
+    "Change",
+    "Diff",
+    "TensorWriter",
+    "convert",
+    "diff",
+    "load",
+    "open",
+    "repair",
+    "save",
+    "scan",
+    "verify",
+    "writer",
+]
