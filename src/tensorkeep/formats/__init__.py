@@ -71,16 +71,16 @@ def _safetensors(head: bytes, source: ByteSource) -> bool:
     return head[8:9] == b"{" and (head[6:8] == b"\0\0" or head[9:10] in b'" }\n')
 
 
-def _zip(head: bytes) -> bool:
+def _is_zip(head: bytes) -> bool:
     return head[:4] in (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def _torch_zip(head: bytes, source: ByteSource) -> bool:
-    return _zip(head) and _zip_kind(source) == "torch"
+    return _is_zip(head) and _zip_kind(source) == "torch"
 
 
 def _npz(head: bytes, source: ByteSource) -> bool:
-    return _zip(head) and _zip_kind(source) == "npz"
+    return _is_zip(head) and _zip_kind(source) == "npz"
 
 
 def _zip_kind(source: ByteSource) -> str:
@@ -130,7 +130,7 @@ def _old_tar(head: bytes) -> bool:
     return head[:100].rstrip(b"\0") in (b"pickle", b"sys_info", b"storages", b"tensors")
 
 
-def _pickle(head: bytes, source: ByteSource) -> bool:
+def _is_pickle(head: bytes, source: ByteSource) -> bool:
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return True
     # Protocols 0 and 1 have no header: a list, dict, tuple or global at the start and STOP at the end.
@@ -168,7 +168,7 @@ _ROWS: list[_Row] = [
     _Row("torch-tar", "torch_tar", (), False, _torch_tar),
     _Row("symbol", "symbol", ("-symbol.json",), True, _symbol),
     _Row("safetensors-sharded", "safetensors_sharded", (".safetensors.index.json",), True, _index_json, _has_index),
-    _Row("pickle", "pickle", (".pkl", ".pickle", ".states"), False, _pickle),
+    _Row("pickle", "pickle", (".pkl", ".pickle", ".states"), False, _is_pickle),
     _Row("dcp", "dcp", (), False, _never, _is_dcp),
     _Row("safetensors-folder", "safetensors_sharded", (), False, _never, _has_safetensors),
 ]
