@@ -225,6 +225,8 @@ def read_directory(source: ByteSource, *, deflated: bool) -> Directory:
     raw, count, directory_at, comment = _central(source)
     rows: list[_Row] = []
     names: set[str] = set()
+    allowed = (STORED, DEFLATED) if deflated else (STORED,)
+    odd = b".." in raw or b"\\" in raw  # in hardly any file, and then every name is looked at closely
     unpack, size, stop, inflated, pos = _CENTRAL.unpack_from, _CENTRAL.size, len(raw), 0, 0
     for _ in range(count):
         if pos + size > stop:
@@ -234,23 +236,26 @@ def read_directory(source: ByteSource, *, deflated: bool) -> Directory:
         name_raw = raw[pos + size : after]
         if magic != _CENTRAL_MAGIC or after + e + c > stop:
             raise _fail(source, directory_at + pos, "the central directory is broken off or has another record in it")
-        if stored == _FULL32 or nbytes == _FULL32 or header == _FULL32 or disk == _FULL16:
+        if disk or stored >= _FULL32 or nbytes >= _FULL32 or header >= _FULL32:
             nbytes, stored, header, disk = _zip64(
                 source, directory_at + after, raw[after : after + e], (nbytes, stored, header, disk)
             )
-        name = _decode(source, directory_at + pos, name_raw, flags)
-        if flags & ~_KNOWN_FLAGS or (method and not (deflated and method == DEFLATED)):
+        if odd or not name_raw.isascii() or not name_raw or name_raw[0] == 0x2F or b"\0" in name_raw:
+            name = _decode(source, directory_at + pos, name_raw, flags)
+        else:
+            name = name_raw.decode("ascii")
+        if flags & ~_KNOWN_FLAGS or method not in allowed:
             raise _refused(source, name, flags, method)
-        if disk or (stored != nbytes and not method):
-            raise _fail(
-                source, directory_at + pos, f"member {name!r:.200} is on another disk, or stored with two sizes"
-            )
         if method:
             inflated += nbytes
             if nbytes > stored * MAX_DEFLATE_RATIO:
                 raise _fail(
                     source, directory_at + pos, f"member {name!r:.200}: {stored} bytes cannot inflate to {nbytes}"
                 )
+        if disk or (stored != nbytes and not method):
+            raise _fail(
+                source, directory_at + pos, f"member {name!r:.200} is on another disk, or stored with two sizes"
+            )
         if name in names:
             raise _fail(source, directory_at + pos, f"two members are named {name!r:.200}")
         names.add(name)
