@@ -11,7 +11,7 @@ from tensorkeep.api.converting import convert, repair
 from tensorkeep.api.diffing import Change, Diff, diff
 from tensorkeep.api.loading import load, open
 from tensorkeep.api.saving import save
-from tensorkeep.api.writer import TensorWriter, writer
+from tensorkeep.api.streaming import TensorWriter, writer
 
 __all__ = [
     "Change",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
@@ -44,7 +45,11 @@ def open(path: Source, *, unknown: str = "refuse", epoch: int | None = None) -> 
     if epoch is not None:
         from tensorkeep.formats.mxnet import open_checkpoint
 
-        return open_checkpoint(os.fspath(path), epoch)  # type: ignore[arg-type]  # fspath refuses what is no path
+        if not isinstance(path, (str, os.PathLike)):
+            raise UnsupportedDataError(
+                f"epoch= goes with the prefix of a checkpoint's files, not a {type(path).__name__}."
+            )
+        return open_checkpoint(os.fspath(path), epoch)
     if isinstance(path, (str, os.PathLike)) and os.path.isdir(path):
         folder = formats.detect_folder(Path(path))
         assert folder.open_folder is not None
@@ -57,7 +62,8 @@ def open(path: Source, *, unknown: str = "refuse", epoch: int | None = None) -> 
         path = f"{os.fspath(path)}.index.json"  # saved with shard_size=
     source = open_source(path)
     try:
-        return opener(formats.detect(source))(source, unknown)
+        file: TensorFile = opener(formats.detect(source))(source, unknown)
+        return file
     except BaseException:
         source.close()
         raise
@@ -108,7 +114,7 @@ def load(
             if damage:
                 raise CorruptFileError(damage_text(file, damage))
         tree = select(file, only=only, rename=rename)
-        finish = _finisher(framework, device, dtype)
+        finish = _finish(framework, device, dtype)
         return _materialise(tree, file, verify, finish)
 
 
@@ -119,7 +125,34 @@ def damage_text(file: TensorFile, damage: list[str]) -> str:
     )
 
 
-def _finisher(framework: str | None, device: Any, dtype: Any) -> Any:
+@dataclass(frozen=True)
+class _Finish:
+    """What is done to each array that was read: cast, then handed to the framework and device that were asked for."""
+
+    framework: str
+    device: Any
+    dtype: DType | None
+
+    def cast(self, array: Any) -> Any:
+        if self.dtype is None or DType.of(array.dtype).kind != "float":
+            return array
+        return array.astype(numpy_dtype(self.dtype), copy=False)
+
+    def dense(self, array: Any) -> Any:
+        from tensorkeep.core.foreign import to_framework
+
+        return to_framework(self.cast(array), self.framework, self.device)
+
+    def sparse(self, value: SparseTensor) -> Any:
+        value = SparseTensor(value.kind, value.shape, self.cast(value.data), value.indices, value.indptr)
+        if self.framework != "torch":
+            return value
+        made = value.to_torch()
+        return made if self.device is None else made.to(self.device)
+
+
+def _finish(framework: str | None, device: Any, dtype: Any) -> _Finish | None:
+    """None when arrays stay as they are read."""
     if framework is None and device is not None:
         framework = "jax" if type(device).__module__.startswith("jax") else "torch"
     wanted = None if dtype is None else float_dtype(dtype)
@@ -128,15 +161,7 @@ def _finisher(framework: str | None, device: Any, dtype: Any) -> Any:
             raise UnsupportedDataError(f"framework='numpy' has no device {device!r}. Use framework='torch' or 'jax'.")
         if wanted is None:
             return None
-
-    def finish(array: Any) -> Any:
-        from tensorkeep.core.foreign import to_framework
-
-        if wanted is not None and DType.of(array.dtype).kind == "float":
-            array = array.astype(numpy_dtype(wanted), copy=False)
-        return to_framework(array, framework, device)
-
-    return finish
+    return _Finish(framework or "numpy", device, wanted)
 
 
 def float_dtype(dtype: Any) -> DType:
@@ -156,56 +181,54 @@ def float_dtype(dtype: Any) -> DType:
     return wanted
 
 
-def _materialise(tree: Any, file: TensorFile, verify: bool, finish: Any) -> Any:
-    from tensorkeep.core import sparse
+def _materialise(tree: Any, file: TensorFile, verify: bool, finish: _Finish | None) -> Any:
     from tensorkeep.storage.reading import read_tensors
 
-    names = names_of(file, tree)
-    tensors: dict[int, Tensor] = {}
-    labels: list[str] = []
-    sparse_leaves: dict[int, SparseTensor] = {}
-
-    def collect(tensor: Tensor, label: str) -> None:
-        if id(tensor) not in tensors:
-            tensors[id(tensor)] = tensor
-            labels.append(label)
-
-    flat = tree.items() if type(tree) is dict else ()
-    if flat and all(type(value) is Tensor for value in tree.values()):
-        for name, tensor in flat:
-            collect(tensor, names[id(tensor)])
-    else:
-        for path, leaf in leaves(tree):
-            if isinstance(leaf, Tensor):
-                collect(leaf, names.get(id(leaf), path))
-            elif isinstance(leaf, SparseTensor) and id(leaf) not in sparse_leaves:
-                sparse_leaves[id(leaf)] = leaf
-                for part, tensor in leaf.parts():
-                    collect(tensor, f"{names.get(id(leaf), path)}.{part}")
-    arrays = read_tensors(list(tensors.values()), names=labels, verify=verify)
-    done: dict[int, Any] = dict(zip(tensors, arrays, strict=True))
-    for key, leaf in sparse_leaves.items():
-        parts = {part: done[id(tensor)] for part, tensor in leaf.parts()}
-        whole = SparseTensor(leaf.kind, leaf.shape, **parts)
-        sparse.check(whole, what=f"{file.path}: {names.get(key, 'a sparse tensor')!r}")
-        done[key] = whole
-    if finish is not None:
-        sparse_ids = {id(tensor) for leaf in sparse_leaves.values() for _, tensor in leaf.parts()}
-        for key, value in done.items():
-            if key in sparse_leaves:
-                done[key] = _finish_sparse(value, finish)
-            elif key not in sparse_ids:
-                done[key] = finish(value)
-    if (
-        type(tree) is dict
-        and len(tree) == len(done)
-        and not sparse_leaves
-        and all(id(v) in done for v in tree.values())
-    ):
-        return {name: done[id(tensor)] for name, tensor in tree.items()}
+    if type(tree) is dict and all(type(leaf) is Tensor for leaf in tree.values()):
+        # The usual case by itself: a flat dict of 10,000 tensors is ready in half the time.
+        arrays = read_tensors(list(tree.values()), names=list(tree), verify=verify)
+        if finish is not None:
+            made = {id(array): finish.dense(array) for array in arrays}  # tied arrays stay tied
+            arrays = [made[id(array)] for array in arrays]
+        return dict(zip(tree, arrays, strict=True))
+    found = _collect(tree, names_of(file, tree))
+    arrays = read_tensors(
+        [tensor for _, tensor in found.values()], names=[label for label, _ in found.values()], verify=verify
+    )
+    done: dict[int, Any] = dict(zip(found, arrays, strict=True))
+    sparse = _join_sparse(tree, done, file, finish)
+    for key in found:
+        if finish is not None and key in done:
+            done[key] = finish.dense(done[key])
+    done |= sparse
     return map_tree(tree, lambda leaf: done[id(leaf)] if isinstance(leaf, (Tensor, SparseTensor)) else leaf)
 
 
-def _finish_sparse(value: SparseTensor, finish: Any) -> Any:
-    made = finish(value.data)
-    return value.to_torch() if type(made).__module__.startswith("torch") else value
+def _collect(tree: Any, names: dict[int, str]) -> dict[int, tuple[str, Tensor]]:
+    """Every dense Tensor of the tree, the parts of sparse ones too, once: id to (name, Tensor)."""
+    found: dict[int, tuple[str, Tensor]] = {}
+    for path, leaf in leaves(tree):
+        if isinstance(leaf, Tensor):
+            found.setdefault(id(leaf), (names.get(id(leaf), path), leaf))
+        elif isinstance(leaf, SparseTensor):
+            for part, tensor in leaf.parts():
+                found.setdefault(id(tensor), (f"{names.get(id(leaf), path)}.{part}", tensor))
+    return found
+
+
+def _join_sparse(tree: Any, done: dict[int, Any], file: TensorFile, finish: _Finish | None) -> dict[int, Any]:
+    """The sparse tensors of the tree with their parts read and checked, by id of the leaf; parts are taken out of `done`."""
+    from tensorkeep.core import sparse
+
+    joined: dict[int, Any] = {}
+    parts_of: set[int] = set()
+    for path, leaf in leaves(tree):
+        if isinstance(leaf, SparseTensor) and id(leaf) not in joined:
+            parts = {part: done[id(tensor)] for part, tensor in leaf.parts()}
+            parts_of |= {id(tensor) for _, tensor in leaf.parts()}
+            whole = SparseTensor(leaf.kind, leaf.shape, **parts)
+            sparse.check(whole, what=f"{file.path}: {path!r}")
+            joined[id(leaf)] = whole if finish is None else finish.sparse(whole)
+    for key in parts_of - {id(leaf) for _, leaf in leaves(tree) if isinstance(leaf, Tensor)}:
+        del done[key]
+    return joined

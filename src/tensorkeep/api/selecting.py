@@ -105,7 +105,8 @@ def renamed(named: Mapping[str, Any], rename: Rename, *, where: str) -> dict[str
             raise UnsupportedDataError(f"{where}: rename gave a {type(new).__name__} for {name!r}; names are strings.")
         if new in out:
             raise MismatchError(
-                f"{where}: rename gives both {origin[new]!r} and {name!r} the name {new!r}. Change the rules, or choose one with only=."
+                f"{where}: rename gives both {origin[new]!r} and {name!r} the name {new!r}. "
+                "Change the rules, or choose one with only=."
             )
         out[new], origin[new] = value, name
     return out

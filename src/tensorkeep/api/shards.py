@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 from tensorkeep.core.hashing import Digest
 from tensorkeep.core.plan import Receipt, WritePlan
+from tensorkeep.core.tensor import Tensor
 from tensorkeep.core.tree import Content
 from tensorkeep.errors import TensorkeepError
 
@@ -42,7 +43,7 @@ def write_shards(path: str, content: Content, shard_nbytes: int) -> Receipt:
         return _write(folder, stem, content, groups)
 
 
-def _write(folder: str, stem: str, content: Content, groups: list[dict[str, object]] | list[object]) -> Receipt:
+def _write(folder: str, stem: str, content: Content, groups: list[dict[str, Tensor]]) -> Receipt:
     from tensorkeep.formats._safetensors import plan_file
     from tensorkeep.formats._shards import index_bytes, shard_name
     from tensorkeep.storage.writing import write_file
@@ -61,13 +62,13 @@ def _write(folder: str, stem: str, content: Content, groups: list[dict[str, obje
     nbytes = 0
     try:
         for name, tensors in zip(names, groups, strict=True):
-            plan = plan_file("safetensors", tensors, {})  # type: ignore[arg-type]  # group() gives name to Tensor
+            plan = plan_file("safetensors", tensors, {})
             written.append(os.path.join(folder, name))
             receipt = write_file(written[-1], plan)
             nbytes += receipt.nbytes
             digests.update(receipt.digests)
             headers[name] = _header_digits(written[-1])
-            weight_map.update(dict.fromkeys(tensors, name))  # type: ignore[call-overload]
+            weight_map.update(dict.fromkeys(tensors, name))
         raw = index_bytes(content, {name: weight_map[name] for name in content.tensors}, headers)
         nbytes += write_file(index, WritePlan("safetensors-sharded", [raw])).nbytes
     except BaseException:

@@ -135,9 +135,8 @@ class FileSource(ByteSource):
 
     def view(self, offset: int, nbytes: int) -> memoryview:
         self.check(offset, nbytes)
-        if self._map is None and (nbytes < _MAP_FROM_NBYTES or not self._can_map()):
-            if hasattr(os, "pread"):
-                return memoryview(self.read(offset, nbytes))
+        if self._map is None and hasattr(os, "pread") and (nbytes < _MAP_FROM_NBYTES or not self._can_map()):
+            return memoryview(self.read(offset, nbytes))
         if self._map is None:
             import mmap
 

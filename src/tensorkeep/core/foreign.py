@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tensorkeep._optional import require
-from tensorkeep.core.dtypes import DType
+from tensorkeep.core.dtypes import DType, dtype_of_numpy
 from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.errors import UnsupportedDataError
 
@@ -91,10 +91,7 @@ def _from_numpy(array: Any, where: str) -> Tensor:
         array = array.view(np.ndarray)
     if array.dtype.names == ("bfloat16",):  # how MXNet 1.9.1 shows bfloat16
         array = array["bfloat16"].view(_ml("bfloat16"))
-    name = array.dtype.name
-    from tensorkeep.core.dtypes import DTYPES
-
-    dtype = DTYPES.get(name)
+    dtype = dtype_of_numpy(array.dtype)
     if dtype is None:
         raise UnsupportedDataError(
             f"{where}: elements of dtype {array.dtype} cannot be stored as a tensor. "
@@ -110,6 +107,12 @@ def _ml(name: str) -> Any:
 
 
 def _from_torch(value: Any, torch: Any, where: str) -> Tensor | SparseTensor:
+    plain = _plain_torch_dtypes(torch).get(value.dtype)
+    if plain is not None and value.is_cpu and value.layout is torch.strided and not value.is_neg():
+        if value.requires_grad:
+            value = value.detach()
+        array = value.numpy()
+        return Tensor(array.shape, plain, array=array)
     if value.layout != torch.strided:
         return _from_torch_sparse(value, torch, where)
     if value.device.type == "meta":
@@ -147,6 +150,30 @@ def _from_torch(value: Any, torch: Any, where: str) -> Tensor | SparseTensor:
             f"{where}: a torch tensor of dtype {value.dtype} cannot be stored ({err}). Convert it with .to(...) first."
         ) from err
     return _from_numpy(array, where)
+
+
+def _plain_torch_dtypes(torch: Any) -> dict[Any, DType]:
+    """The torch dtypes that NumPy has as well and that need no look at conjugation: the usual case, decided in one look-up."""
+    if not _plain_torch:
+        names = [
+            "bool",
+            "uint8",
+            "int8",
+            "int16",
+            "int32",
+            "int64",
+            "float16",
+            "float32",
+            "float64",
+            "uint16",
+            "uint32",
+            "uint64",
+        ]
+        _plain_torch.update({getattr(torch, name): DType.of(name) for name in names if hasattr(torch, name)})
+    return _plain_torch
+
+
+_plain_torch: dict[Any, DType] = {}
 
 
 class _DeviceMemory:

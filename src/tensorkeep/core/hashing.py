@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 __all__ = ["CRC32", "XXH3_128", "Crc32", "Digest", "Hasher", "digest_of", "new_hasher"]
 
@@ -24,8 +23,7 @@ class Hasher(Protocol):
     def hexdigest(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
+class Digest(NamedTuple):
     """A checksum: `algorithm` is "xxh3-128" (32 hex digits) or "crc32" (8 hex digits)."""
 
     algorithm: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tensorkeep.core.hashing import Digest
 from tensorkeep.core.tensor import Tensor
@@ -26,8 +27,7 @@ class Deferred:
     make: Callable[[Mapping[str, Digest]], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class TensorSegment:
+class TensorSegment(NamedTuple):
     """The bytes of a tensor (`Tensor.blocks`), checksummed under `name` as they pass."""
 
     name: str
@@ -35,6 +35,7 @@ class TensorSegment:
 
     @property
     def nbytes(self) -> int:
+        """The bytes the tensor takes in the file."""
         return self.tensor.nbytes
 
 

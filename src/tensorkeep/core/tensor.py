@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from tensorkeep.core.bytesource import ByteSource
 from tensorkeep.core.dtypes import DType, numpy_dtype
@@ -46,8 +46,7 @@ class TensorSpec:
         return f"{self.dtype}{list(self.shape)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """A tensor's elements in a ByteSource.
 
     Attributes:
@@ -147,17 +146,17 @@ class Tensor:
         rest = index[1:] if isinstance(index, tuple) else ()
         ext = self.extent
         if ext is None or not ext.plain or self.dtype.packed or not self.shape:
-            return self.numpy()[index]
+            return cast("np.ndarray[Any, Any]", self.numpy()[index])
         if isinstance(first, slice) and first.step in (None, 1):
             start, stop, _ = first.indices(self.shape[0])
             rows: np.ndarray[Any, Any] = self._rows(start, max(start, stop))
-            return rows[(slice(None), *rest)] if rest else rows
+            return cast("np.ndarray[Any, Any]", rows[(slice(None), *rest)]) if rest else rows
         if isinstance(first, int) and not isinstance(first, bool):
             at = first + self.shape[0] if first < 0 else first
             if not 0 <= at < self.shape[0]:
                 raise IndexError(f"index {first} is outside the first axis, which has {self.shape[0]} entries")
-            return self._rows(at, at + 1)[(0, *rest)]
-        return self.numpy()[index]
+            return cast("np.ndarray[Any, Any]", self._rows(at, at + 1)[(0, *rest)])
+        return cast("np.ndarray[Any, Any]", self.numpy()[index])
 
     def _rows(self, start: int, stop: int) -> np.ndarray[Any, Any]:
         assert self.extent is not None
@@ -254,7 +253,8 @@ def unpack(raw: np.ndarray[Any, Any], shape: tuple[int, ...], dtype: DType) -> n
     if dtype.kind == "int":  # ml_dtypes keeps the sign in the high bits
         sign = 1 << (dtype.bits - 1)
         values = ((values ^ sign).astype(np.int8) - np.int8(sign)).view(np.uint8)
-    return values.view(numpy_dtype(dtype)).reshape(shape)
+    result: np.ndarray[Any, Any] = values.view(numpy_dtype(dtype)).reshape(shape)
+    return result
 
 
 def pack(array: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
@@ -283,7 +283,7 @@ def _array_blocks(array: np.ndarray[Any, Any], dtype: DType, max_nbytes: int) ->
     elif array.dtype.byteorder == ">" or (_SWAP_NATIVE and array.itemsize > 1 and array.dtype.byteorder != "<"):
         array = array.astype(array.dtype.newbyteorder("<"))
     if array.flags.c_contiguous:
-        flat = memoryview(array.reshape(-1).view(np.uint8)) if array.size else memoryview(b"")
+        flat = array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
         for start in range(0, flat.nbytes, max_nbytes):
             yield flat[start : start + max_nbytes]
         return
@@ -295,7 +295,7 @@ def _array_blocks(array: np.ndarray[Any, Any], dtype: DType, max_nbytes: int) ->
         return
     step = max(1, max_nbytes // row_nbytes)
     for start in range(0, len(array), step):
-        yield memoryview(np.ascontiguousarray(array[start : start + step]).reshape(-1).view(np.uint8))
+        yield np.ascontiguousarray(array[start : start + step]).reshape(-1).view(np.uint8).data
 
 
 @dataclass(frozen=True, slots=True)

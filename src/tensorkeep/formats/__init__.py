@@ -123,7 +123,8 @@ def _torch_tar(head: bytes, source: ByteSource) -> bool:
         return False
     from tensorkeep.formats._tar import is_torch
 
-    return is_torch(source)
+    found: bool = is_torch(source)
+    return found
 
 
 def _old_tar(head: bytes) -> bool:

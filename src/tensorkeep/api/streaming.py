@@ -46,6 +46,10 @@ def writer(
     return TensorWriter(os.fspath(path), format=format, metadata=metadata)
 
 
+def _unnamed_file(folder: str) -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=folder)  # the writer's exit stack closes it
+
+
 class TensorWriter:
     """What `tk.writer` gives: assign tensors by name inside a `with` block.
 
@@ -136,7 +140,7 @@ class TensorWriter:
     def _spool(self) -> IO[bytes]:
         if self._late_file is None:
             folder = os.path.dirname(os.path.abspath(self.path))
-            self._late_file = self._stack.enter_context(tempfile.TemporaryFile(dir=folder))
+            self._late_file = self._stack.enter_context(_unnamed_file(folder))
         return self._late_file
 
     def __exit__(self, kind: Any, err: BaseException | None, trace: Any) -> bool | None:
