@@ -74,6 +74,7 @@ def load(
     persistent: Callable[[Any], Any] | None = None,
     unknown: str = "refuse",
     start: int = 0,
+    max_nbytes: int = MAX_PICKLE_NBYTES,
 ) -> Unpickled:
     """The value of the pickle that begins at `start`; bytes behind its STOP are the caller's business (`end`).
 
@@ -83,6 +84,7 @@ def load(
         known: (module, name) to the constructor that may be called, beside those of `_pickle_base.BASE`.
         persistent: gets each persistent id (built of plain values and `Global`s), returns its value; None refuses them.
         unknown: "refuse" or "inert".
+        max_nbytes: the size from which a pickle is refused; larger for formats whose tensors lie inside it.
     Raises:
         UnsafeFileError: it asks for classes that are in no table; all of them are listed. Nothing was executed.
         CorruptFileError, TruncatedFileError, LimitError: it breaks the rules of pickles, or of a class in the table.
@@ -90,13 +92,13 @@ def load(
     """
     machine = Machine(data, what, known or {}, persistent, start, inert=unknown == "inert")
     try:
-        value = machine.run()
+        value = machine.run(max_nbytes)
         if machine.inert or not machine.unknown:
             return Unpickled(finish_tree(value, len(data), what), machine.pos, machine.requests())
     except TensorkeepError as err:
         if machine.inert:
             raise
-        found = examine(data, what=what, known=known, start=start)
+        found = examine(data, what=what, known=known, start=start, max_nbytes=max_nbytes)
         if all(request.known for request in found.requests):
             raise
         raise unsafe(what, found.requests, found.error) from err
@@ -104,12 +106,17 @@ def load(
 
 
 def examine(
-    data: bytes, *, what: str, known: Mapping[tuple[str, str], Known] | None = None, start: int = 0
+    data: bytes,
+    *,
+    what: str,
+    known: Mapping[tuple[str, str], Known] | None = None,
+    start: int = 0,
+    max_nbytes: int = MAX_PICKLE_NBYTES,
 ) -> Examined:
     """What the pickle at `start` asks for, without building anything of it. Never raises for what the bytes hold."""
     machine = Machine(data, what, known or {}, None, start, inert=True, dry=True)
     try:
-        machine.run()
+        machine.run(max_nbytes)
     except TensorkeepError as err:
         return Examined(machine.pos, machine.requests(), err)
     return Examined(machine.pos, machine.requests())
@@ -188,11 +195,11 @@ class Machine:
 
     # --- the loop
 
-    def run(self) -> Any:
+    def run(self, max_nbytes: int = MAX_PICKLE_NBYTES) -> Any:
         """The value under STOP, not yet walked (`finish_tree` does)."""
-        if self.size - self.start > MAX_PICKLE_NBYTES:
+        if self.size - self.start > max_nbytes:
             raise LimitError(
-                f"{self.what}: a pickle of {self.size - self.start} bytes; at most {MAX_PICKLE_NBYTES} are read. "
+                f"{self.what}: a pickle of {self.size - self.start} bytes; at most {max_nbytes} are read. "
                 "The file is damaged or hostile."
             )
         try:
@@ -406,7 +413,10 @@ class Machine:
         before = len(target)
         for key, value in zip(keys, values, strict=True):
             if type(key) is not str and not is_key(key):
-                raise self.bad_key(key)
+                plain = key.as_key() if isinstance(key, Cell) else None
+                if plain is None:
+                    raise self.bad_key(key)
+                key = plain
             target[key] = value
         if len(target) != before + len(keys):
             raise self.wrong("a key of a dict stands twice")

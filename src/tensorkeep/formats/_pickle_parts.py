@@ -72,6 +72,10 @@ class Cell:
         """SETITEMS."""
         raise Unfit("it takes no entries")
 
+    def as_key(self) -> str | None:
+        """What stands for it as the key of a dict; None when it cannot be one."""
+        return None
+
     def parts(self) -> Sequence[Any]:
         """The values inside that may themselves be unfinished; `finish` gets them finished, in this order."""
         return ()
