@@ -1,0 +1,200 @@
+"""The programs whose saves are recorded: every save path of ours, and savers with the classical mistakes.
+
+python -m tests.crash.savers PATH_NAME FOLDER        saves `new(PATH_NAME)` into FOLDER
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorkeep as tk
+from tensorkeep.testing.crash import mark
+
+TARGET = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+def tensors(version: int, elements: int = 5_000) -> dict[str, Any]:
+    """A small model; every byte of it differs between the versions."""
+    import numpy as np
+
+    rng = np.random.default_rng(version)
+    names = ("embed.weight", "block.0.weight", "block.0.bias", "head.weight")
+    made: dict[str, Any] = {
+        name: rng.integers(1, 255, elements * (i + 1), dtype=np.uint8).view(np.uint8) for i, name in enumerate(names)
+    }
+    made["scale"] = rng.standard_normal((3, 4)).astype(np.float32)
+    return made
+
+
+@dataclass(frozen=True)
+class SavePath:
+    """One way in which data reach the disk.
+
+    Attributes:
+        save: writes `data` into a folder; the save is acknowledged when it returns.
+        read: the data in a folder, verified; None when there is none.
+        data: what is saved, by version: 1 is the old, 2 the new.
+        first: nothing is there before.
+    """
+
+    save: Callable[[Path, Any], None]
+    read: Callable[[Path], Any]
+    data: Callable[[int], Any] = tensors
+    first: bool = False
+
+
+def _read_from(name: str) -> Callable[[Path], Any]:
+    def read(folder: Path) -> Any:
+        return tk.load(folder / name) if (folder / name).exists() else None
+
+    return read
+
+
+def _save_to(name: str, **options: Any) -> Callable[[Path, Any], None]:
+    def save(folder: Path, data: Any) -> None:
+        tk.save(folder / name, data, **options)
+
+    return save
+
+
+def _stream(folder: Path, data: Any) -> None:
+    with tk.writer(folder / TARGET) as out:
+        for name, tensor in data.items():
+            out[name] = tensor
+
+
+def _nested(version: int) -> Any:
+    flat = tensors(version, 4_000)
+    return {"step": version, "note": "α" * version, "layers": [flat["scale"], (flat["head.weight"], None)]}
+
+
+def _convert(folder: Path, data: Any) -> None:
+    tk.save(folder / "source.npz", data)
+    mark("begin")
+    tk.convert(folder / "source.npz", folder / TARGET)
+
+
+PATHS: dict[str, SavePath] = {
+    "buffered": SavePath(_save_to(TARGET), _read_from(TARGET)),
+    "first": SavePath(_save_to(TARGET), _read_from(TARGET), first=True),
+    "nested": SavePath(_save_to(TARGET), _read_from(TARGET), _nested),
+    "writer": SavePath(_stream, _read_from(TARGET)),
+    "writer-first": SavePath(_stream, _read_from(TARGET), first=True),
+    "sharded": SavePath(_save_to(TARGET, shard_size=30_000), _read_from(INDEX)),
+    "sharded-first": SavePath(_save_to(TARGET, shard_size=30_000), _read_from(INDEX), first=True),
+    "npz": SavePath(_save_to("model.npz"), _read_from("model.npz")),
+    "torch": SavePath(_save_to("model.pt"), _read_from("model.pt")),
+}
+
+
+# Savers with the classical mistakes. Each reads back as a whole file would.
+
+
+def _bytes_of(data: Any) -> bytes:
+    import io
+
+    out = io.BytesIO()
+    tk.save(out, data)
+    return out.getvalue()
+
+
+def _write(path: Path, raw: bytes, *, sync: bool) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.write(fd, raw[:4096])
+    os.pwrite(fd, raw[4096:], 4096)
+    if sync:
+        os.fsync(fd)
+    os.close(fd)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def _in_place(folder: Path, data: Any) -> None:
+    _write(folder / TARGET, _bytes_of(data), sync=True)
+    _sync_folder(folder)
+
+
+def _without_fsync(folder: Path, data: Any) -> None:
+    _write(folder / "temporary", _bytes_of(data), sync=False)
+    os.replace(folder / "temporary", folder / TARGET)
+    _sync_folder(folder)
+
+
+def _renamed_before_fsync(folder: Path, data: Any) -> None:
+    _write(folder / "temporary", _bytes_of(data), sync=False)
+    os.replace(folder / "temporary", folder / TARGET)
+    fd = os.open(folder / TARGET, os.O_WRONLY)
+    os.fsync(fd)
+    os.close(fd)
+    _sync_folder(folder)
+
+
+def _without_folder_fsync(folder: Path, data: Any) -> None:
+    _write(folder / "temporary", _bytes_of(data), sync=True)
+    os.replace(folder / "temporary", folder / TARGET)
+
+
+def _unlinked_before_rename(folder: Path, data: Any) -> None:
+    _write(folder / "temporary", _bytes_of(data), sync=True)
+    (folder / TARGET).unlink()
+    os.rename(folder / "temporary", folder / TARGET)
+    _sync_folder(folder)
+
+
+def _size_set_ahead(folder: Path, data: Any) -> None:
+    import numpy as np
+
+    raw = b"".join(np.ascontiguousarray(tensor).tobytes() for tensor in data.values())
+    fd = os.open(folder / "temporary", os.O_WRONLY | os.O_CREAT, 0o644)
+    os.ftruncate(fd, len(raw))
+    os.fsync(fd)
+    os.pwrite(fd, raw, 0)
+    os.close(fd)
+    os.replace(folder / "temporary", folder / "model.raw")
+    _sync_folder(folder)
+
+
+def _read_raw(folder: Path) -> Any:
+    return (folder / "model.raw").read_bytes() if (folder / "model.raw").exists() else None
+
+
+def _acknowledged_early(folder: Path, data: Any) -> None:
+    _write(folder / "temporary", _bytes_of(data), sync=True)
+    mark("ack")
+    os.replace(folder / "temporary", folder / TARGET)
+    _sync_folder(folder)
+
+
+BAD: dict[str, SavePath] = {
+    "in-place": SavePath(_in_place, _read_from(TARGET)),
+    "without-fsync": SavePath(_without_fsync, _read_from(TARGET)),
+    "renamed-before-fsync": SavePath(_renamed_before_fsync, _read_from(TARGET)),
+    "without-folder-fsync": SavePath(_without_folder_fsync, _read_from(TARGET)),
+    "unlinked-before-rename": SavePath(_unlinked_before_rename, _read_from(TARGET)),
+    "size-set-ahead": SavePath(_size_set_ahead, _read_raw),
+    "acknowledged-early": SavePath(_acknowledged_early, _read_from(TARGET)),
+}
+
+
+def main(name: str, folder: str) -> None:
+    """Save the new data under the marks that the recorder looks for."""
+    path = (PATHS | BAD)[name]
+    data = path.data(2)
+    mark("begin")
+    path.save(Path(folder), data)
+    if path.save is not _acknowledged_early:
+        mark("ack")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
