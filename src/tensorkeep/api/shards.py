@@ -28,6 +28,7 @@ def write_shards(path: str, content: Content, shard_nbytes: int) -> Receipt:
     """
     from tensorkeep.formats import by_name
     from tensorkeep.formats._shards import group
+    from tensorkeep.storage.atomic import save_error
     from tensorkeep.storage.writing import write_file
 
     groups = group(content, shard_nbytes)
@@ -40,7 +41,12 @@ def write_shards(path: str, content: Content, shard_nbytes: int) -> Receipt:
         stem = stem.removesuffix(suffix)
     folder = os.path.dirname(os.path.abspath(path))
     with _locked(folder):
-        return _write(folder, stem, content, groups)
+        try:
+            return _write(folder, stem, content, groups)
+        except OSError as err:
+            if isinstance(err, TensorkeepError):
+                raise
+            raise save_error(path, err) from err
 
 
 def _write(folder: str, stem: str, content: Content, groups: list[dict[str, Tensor]]) -> Receipt:
@@ -72,9 +78,11 @@ def _write(folder: str, stem: str, content: Content, groups: list[dict[str, Tens
         raw = index_bytes(content, {name: weight_map[name] for name in content.tensors}, headers)
         nbytes += write_file(index, WritePlan("safetensors-sharded", [raw])).nbytes
     except BaseException:
-        for path in written:
-            with suppress(OSError):
-                os.unlink(path)
+        # Once the index names the new shards they are the data, also when syncing the folder failed after its rename.
+        if not _named_by(index) & set(names):
+            for path in written:
+                with suppress(OSError):
+                    os.unlink(path)
         raise
     _remove_old(folder, stem, before, set(names))
     return Receipt(index, "safetensors-sharded", nbytes, len(content.tensors), (*written, index), digests)
@@ -137,4 +145,5 @@ def _locked(folder: str) -> Iterator[None]:
             fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(fd)
+        with suppress(OSError):  # the data are written; a lock's file has nothing left to report
+            os.close(fd)
