@@ -66,7 +66,7 @@ def _never(head: bytes, source: ByteSource) -> bool:
     return False
 
 
-def _safetensors(head: bytes, source: ByteSource) -> bool:
+def _is_safetensors(head: bytes, source: ByteSource) -> bool:
     # u64 header length, then "{": also when the length lies, so that the reader can say so.
     return head[8:9] == b"{" and (head[6:8] == b"\0\0" or head[9:10] in b'" }\n')
 
@@ -79,7 +79,7 @@ def _torch_zip(head: bytes, source: ByteSource) -> bool:
     return _is_zip(head) and _zip_kind(source) == "torch"
 
 
-def _npz(head: bytes, source: ByteSource) -> bool:
+def _is_npz(head: bytes, source: ByteSource) -> bool:
     return _is_zip(head) and _zip_kind(source) == "npz"
 
 
@@ -89,15 +89,15 @@ def _zip_kind(source: ByteSource) -> str:
     return sniff(source)
 
 
-def _npy(head: bytes, source: ByteSource) -> bool:
+def _is_npy(head: bytes, source: ByteSource) -> bool:
     return head[:6] == b"\x93NUMPY"
 
 
-def _mxnet(head: bytes, source: ByteSource) -> bool:
+def _is_mxnet(head: bytes, source: ByteSource) -> bool:
     return head[:8] == b"\x12\x01\0\0\0\0\0\0"
 
 
-def _symbol(head: bytes, source: ByteSource) -> bool:
+def _is_symbol(head: bytes, source: ByteSource) -> bool:
     if head.lstrip()[:1] != b"{":
         return False
     start = source.read(0, min(source.size, 1 << 16))
@@ -159,15 +159,15 @@ def _is_dcp(folder: Path) -> bool:
 
 
 _ROWS: list[_Row] = [
-    _Row("safetensors", "safetensors", (".safetensors",), True, _safetensors),
+    _Row("safetensors", "safetensors", (".safetensors",), True, _is_safetensors),
     _Row("torch", "torch", (".pt", ".pth", ".bin", ".ckpt"), True, _torch_zip),
-    _Row("npz", "npz", (".npz",), True, _npz),
-    _Row("npy", "npy", (".npy",), True, _npy),
-    _Row("mxnet", "mxnet", (".params", ".nd"), True, _mxnet),
+    _Row("npz", "npz", (".npz",), True, _is_npz),
+    _Row("npy", "npy", (".npy",), True, _is_npy),
+    _Row("mxnet", "mxnet", (".params", ".nd"), True, _is_mxnet),
     _Row("mxnet-np", "mxnet", (), True, _never),
     _Row("torch-legacy", "torch_legacy", (), False, _torch_legacy),
     _Row("torch-tar", "torch_tar", (), False, _torch_tar),
-    _Row("symbol", "symbol", ("-symbol.json",), True, _symbol),
+    _Row("symbol", "symbol", ("-symbol.json",), True, _is_symbol),
     _Row("safetensors-sharded", "safetensors_sharded", (".safetensors.index.json",), True, _index_json, _has_index),
     _Row("pickle", "pickle", (".pkl", ".pickle", ".states"), False, _is_pickle),
     _Row("dcp", "dcp", (), False, _never, _is_dcp),
