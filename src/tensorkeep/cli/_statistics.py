@@ -139,24 +139,8 @@ def comparable(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return array.astype(np.float32)
 
 
-_NUMPY = frozenset(
-    [
-        "bool",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "uint8",
-        "uint16",
-        "uint32",
-        "uint64",
-        "float16",
-        "float32",
-        "float64",
-        "complex64",
-        "complex128",
-    ]
-)
+_WHOLE = frozenset(["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"])
+_NUMPY = _WHOLE | {"float16", "float32", "float64", "complex64", "complex128"}
 
 
 def _first_pass(tensor: Tensor, result: Statistics) -> None:

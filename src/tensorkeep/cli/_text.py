@@ -137,7 +137,7 @@ def value_text(value: Any, room: int = _LONGEST_VALUE) -> str:
         shown = value[:8].hex(" ") + (" …" if len(value) > 8 else "")
         return f"{plural(len(value), 'byte')} {shown}".rstrip()
     if isinstance(value, Inert):
-        return f"a {clean(value.module)}.{clean(value.name)}, not built"
+        return f"object of {clean(value.module)}.{clean(value.name)}"
     if isinstance(value, int) and value.bit_length() > 256:
         return f"a whole number of {value.bit_length():,} bits"
     if value is None or isinstance(value, (bool, int, float, complex)):

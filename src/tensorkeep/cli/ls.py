@@ -26,13 +26,12 @@ from tensorkeep.cli._text import (
     table,
     terminal_width,
     value_text,
-    warn,
     width,
     write,
 )
+from tensorkeep.cli._values import with_records
 from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.core.tensorfile import TensorFile
-from tensorkeep.core.tree import leaves
 from tensorkeep.errors import TensorkeepError
 
 __all__ = ["Listing", "ls"]
@@ -141,7 +140,7 @@ def _beside(
     own = {id(tensor): name for name, tensor in reversed(tensors.items())}
     seen: set[int] = set()
     tied, values = [], []
-    for path, leaf in leaves(structure):
+    for path, leaf in with_records(structure):
         if not isinstance(leaf, (Tensor, SparseTensor)):
             values.append((path, leaf))
         elif path not in tensors and id(leaf) in own and id(leaf) in seen:
@@ -248,11 +247,12 @@ def _notes(notes: Sequence[str]) -> list[str]:
         return []
     import textwrap
 
-    lines = [""]
+    lines = ["", dim("  notes")]
     for note in notes:
         text = clean(note)
-        wrapped = textwrap.wrap(text, max(terminal_width() - 4, 40) if terminal_width() else len(text) + 1)
-        lines += [("  " + warn("!") + " " if i == 0 else "    ") + line for i, line in enumerate(wrapped)]
+        lines += [
+            f"  {line}" for line in textwrap.wrap(text, max(terminal_width() - 4, 40) if terminal_width() else 10**6)
+        ]
     return lines
 
 

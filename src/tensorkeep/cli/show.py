@@ -23,9 +23,9 @@ from tensorkeep.cli._text import (
     width,
     write,
 )
+from tensorkeep.cli._values import with_records
 from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.core.tensorfile import TensorFile
-from tensorkeep.core.tree import leaves
 from tensorkeep.errors import TensorkeepError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _lookup(file: TensorFile, name: str) -> Any:
         sparse = file[whole]
         if isinstance(sparse, SparseTensor) and getattr(sparse, part) is not None:
             return getattr(sparse, part)
-    return next((leaf for path, leaf in leaves(file.structure) if path == name), _GONE)
+    return next((leaf for path, leaf in with_records(file.structure) if path == name), _GONE)
 
 
 _SLICE = re.compile(r"(-?\d{1,18})?:(-?\d{1,18})?(?::(-?\d{1,18})?)?")
