@@ -99,15 +99,16 @@ def _collect(tree: Any, what: str) -> tuple[dict[str, Tensor | SparseTensor], se
     """
     tensors: dict[str, Tensor | SparseTensor] = {}
     classes: set[str] = set()
+    again: dict[str, int] = {}
     budget = MAX_HEADER_NBYTES
     stack: list[tuple[str, Any]] = [("", tree)]
     while stack:
         path, node = stack.pop()
         if isinstance(node, (Tensor, SparseTensor)):
-            name, i = path or SINGLE_NAME, 1
+            name = path or SINGLE_NAME
             while name in tensors:
-                i += 1
-                name = f"{path}#{i}"
+                again[path] = again.get(path, 1) + 1
+                name = f"{path}#{again[path]}"
             tensors[name] = node
             continue
         if isinstance(node, Inert):
