@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from operator import lt
 from typing import TYPE_CHECKING, Any
 
 from tensorkeep.core.bytesource import ByteSource, FileSource
@@ -15,7 +16,7 @@ from tensorkeep.core.dtypes import numpy_dtype
 from tensorkeep.core.hashing import Digest, new_hasher
 from tensorkeep.core.tensor import Tensor
 from tensorkeep.errors import CorruptFileError
-from tensorkeep.storage._arena import Range, fill
+from tensorkeep.storage._arena import Ranges, fill
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,24 +43,29 @@ def read_tensors(
         TruncatedFileError: a file ends before its tensors do.
     """
     out: list[Any] = [None] * len(tensors)
-    first: dict[int, int] = {}
-    twice: list[tuple[int, int]] = []
-    by_source: dict[FileSource, list[tuple[int, int]]] = {}
+    first: dict[int, int] | None = None
+    if len(set(map(id, tensors))) < len(tensors):
+        first = {}
+        for i, tensor in enumerate(tensors):
+            first.setdefault(id(tensor), i)
+    by_source: dict[FileSource, list[tuple[int, int, int]]] = {}
     others: list[int] = []
-    source = rows = None
+    last = rows = None
     for i, tensor in enumerate(tensors):
-        if first.setdefault(id(tensor), i) != i:
-            twice.append((i, first[id(tensor)]))
+        if first is not None and first[id(tensor)] != i:
             continue
-        ext = tensor.extent
-        if ext is None or ext.strides is not None or ext.big_endian or tensor.dtype.bits < 8 or not ext.nbytes:
+        if tensor.extent is None:
             others.append(i)
-        elif ext.source is source and rows is not None:
-            rows.append((ext.offset, i))
-        elif type(ext.source) is FileSource and hasattr(os, "preadv"):
-            source = ext.source
+            continue
+        source, offset, nbytes, strides, big_endian = tensor.extent
+        if strides is not None or big_endian or not nbytes or tensor.dtype.bits < 8:
+            others.append(i)
+        elif source is last and rows is not None:
+            rows.append((offset, offset + nbytes, i))
+        elif type(source) is FileSource and hasattr(os, "preadv"):
+            last = source
             rows = by_source.setdefault(source, [])
-            rows.append((ext.offset, i))
+            rows.append((offset, offset + nbytes, i))
         else:
             others.append(i)
 
@@ -70,8 +76,9 @@ def read_tensors(
         out[i] = _read_other(tensors[i], i, damaged, verify=verify)
     if damaged:
         raise CorruptFileError(_damage_text(tensors, names, damaged))
-    for i, earlier in twice:
-        out[i] = out[earlier]
+    if first is not None:
+        for i, tensor in enumerate(tensors):
+            out[i] = out[first[id(tensor)]]
     return out
 
 
@@ -89,7 +96,7 @@ def checksum_tensors(tensors: Sequence[Tensor], names: Sequence[str]) -> dict[st
 
 def _read_file(
     source: FileSource,
-    rows: list[tuple[int, int]],
+    rows: list[tuple[int, int, int]],
     tensors: Sequence[Tensor],
     out: list[Any],
     others: list[int],
@@ -100,50 +107,56 @@ def _read_file(
     import numpy as np
 
     rows.sort()
-    ranges: list[Range] = []
-    end = 0
-    for offset, i in rows:
-        ext = tensors[i].extent
-        assert ext is not None
-        if offset < end:  # it shares bytes with the one before: an array of its own all the same
-            others.append(i)
-            continue
-        end = offset + ext.nbytes
-        ranges.append((offset, end, i))
-    if ranges:
-        source.check(min(0, ranges[0][0]), 0)
-        source.check(0, end)
-
+    starts, ends, numbers = zip(*rows, strict=True)
+    if any(map(lt, starts[1:], ends)):
+        rows, shared = _apart(rows)
+        others += shared
+        starts, ends, numbers = zip(*rows, strict=True)
+    ranges = Ranges(starts, ends, numbers)
     digests = [tensor.digest for tensor in tensors] if verify else None
-    make = np.ndarray
-    kinds: dict[str, Any] = {}
+
+    array_of = np.ndarray
+    dtype = kind = None
+    itemsize = 1
     for arena in fill(source, ranges, digests, damaged):
-        memory, shift = arena.memory, arena.base - arena.start
+        memory, shift = arena.memory, arena.shift
         free = 0  # where the array before ends in the arena
-        for start, stop, i in arena.ranges:
+        for k in range(arena.first, arena.last):
+            at, end, i = starts[k] + shift, ends[k] + shift, numbers[k]
             tensor = tensors[i]
-            kind = kinds.get(tensor.dtype)
-            if kind is None:
-                kind = kinds[tensor.dtype] = numpy_dtype(tensor.dtype)
-            at = start + shift
-            off = at % kind.itemsize
-            if off:
-                if at - off >= free:
-                    arena.move(at, at - off, stop - start)
-                    at -= off
-                else:
-                    memory, at = arena.copy_of(at, stop - start), 0
-            array: Any = make(tensor.shape, kind, memory, at)
-            if array.nbytes != stop - start:
+            if tensor.dtype is not dtype:
+                dtype = tensor.dtype
+                kind = numpy_dtype(dtype)
+                itemsize = kind.itemsize
+            off = at % itemsize
+            if not off:
+                array: Any = array_of(tensor.shape, kind, memory, at)
+            elif at - off >= free:
+                arena.move(at, at - off, end - at)
+                array = array_of(tensor.shape, kind, memory, at - off)
+            else:
+                array = array_of(tensor.shape, kind, arena.copy_of(at, end - at))
+            if array.nbytes != end - at:
                 raise CorruptFileError(
-                    f"{source.name}: a tensor of {tensor.spec} takes {array.nbytes} bytes, but {stop - start} are "
-                    f"there at offset {start}. The file is damaged."
+                    f"{source.name}: a tensor of {tensor.spec} takes {array.nbytes} bytes, but {end - at} are "
+                    f"there at offset {starts[k]}. The file is damaged."
                 )
             out[i] = array
-            if memory is not arena.memory:
-                memory = arena.memory
-            else:
-                free = at + stop - start
+            free = end
+
+
+def _apart(rows: list[tuple[int, int, int]]) -> tuple[list[tuple[int, int, int]], list[int]]:
+    """The rows that share no bytes with the ones before, and the numbers of the others (views of one storage)."""
+    kept: list[tuple[int, int, int]] = []
+    shared = []
+    end = 0
+    for row in rows:
+        if row[0] < end:
+            shared.append(row[2])
+        else:
+            kept.append(row)
+            end = row[1]
+    return kept, shared
 
 
 def _read_other(tensor: Tensor, i: int, damaged: list[tuple[int, Digest]], *, verify: bool) -> Any:
