@@ -82,7 +82,10 @@ class Statistics:
             "zeros": self.zeros,
             "nan": self.nan,
             "inf": self.infinite,
-            "histogram": {"edges": self.edges or None, "counts": [many for _, many in self.histogram]},
+            "histogram": {
+                "rows": [{"label": label, "count": many} for label, many in self.histogram],
+                "edges": self.edges or None,
+            },
         }
 
 

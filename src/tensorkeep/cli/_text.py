@@ -130,6 +130,9 @@ def value_text(value: Any, room: int = _LONGEST_VALUE) -> str:
     """A plain value that stands beside tensors, on one line: strings quoted, bytes counted, long ones shortened."""
     from tensorkeep.core.tree import Inert
 
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "shape", None) == ():  # a NumPy scalar
+        value = item()
     if isinstance(value, str):
         text = '"' + clean(value[: room + 1]) + '"'
         return text if len(value) <= room and width(text) <= room else shorten(text[:-1], room - 1) + '"'
@@ -144,8 +147,7 @@ def value_text(value: Any, room: int = _LONGEST_VALUE) -> str:
         return repr(value)
     if isinstance(value, (dict, list, tuple)):
         return f"empty {type(value).__name__}" if not value else plural(len(value), "entry", "entries")
-    item = getattr(value, "item", None)
-    return repr(item()) if callable(item) and getattr(value, "shape", None) == () else clean(type(value).__name__)
+    return clean(type(value).__name__)
 
 
 def colours(stream: TextIO | None = None) -> bool:
@@ -179,8 +181,8 @@ def terminal_width() -> int:
 class Column:
     """One column of a table.
 
-    `right` aligns to the right (numbers); the `elastic` column gives way when the terminal is too narrow; `style` paints
-    its cells.
+    `right` aligns to the right (numbers); an `elastic` column gives way when the terminal is too narrow: names in the
+    first column then take a line of their own, other cells are shortened; `style` paints its cells.
     """
 
     __slots__ = ("elastic", "right", "style", "title")
@@ -220,7 +222,11 @@ def table(
         )
     chosen = [columns[i] for i in used]
     for row in body:
-        lines.append(_line([row[i] for i in used], chosen, widths, used, indent, plain))
+        cells = [row[i] for i in used]
+        if chosen[0].elastic and width(cells[0]) > widths[used[0]]:
+            lines.append(indent + cells[0])  # a name is shown whole: what tells it from the next may be in its middle
+            cells[0] = ""
+        lines.append(_line(cells, chosen, widths, used, indent, plain))
     if total is not None:
         lines.append(dim(_line([total[i] for i in used], chosen, widths, used, indent, True)))
     return lines

@@ -40,6 +40,11 @@ _SHOWN_VALUES = 20
 """Plain values, and entries of the metadata, that are listed before "and 12 more"; --limit says otherwise."""
 
 
+_OTHER_COLUMNS = 40
+"""The width that type, shape and size mostly take; where the longest name does not fit beside them, the beginning that
+all names share is shown once, above the table."""
+
+
 @dataclass(slots=True)
 class Listing:
     """What `ls` says of one file: the rows that were asked for, in their order.
@@ -204,12 +209,25 @@ def _tensor_table(listing: Listing) -> list[str]:
         Column("shape", elastic=True),
         Column("size", right=True),
     ]
+    names = [clean(name) for name, _ in listing.rows]
+    before = _common(names) if max(map(len, names), default=0) > terminal_width() - _OTHER_COLUMNS > 0 else ""
     rows = [
-        (clean(name), type_text(tensor), shape_text(tensor.spec.shape), nbytes_text(tensor.nbytes))
-        for name, tensor in listing.rows
+        ("…" + name[len(before) :] if before else name, type_text(tensor), shape_text(tensor.spec.shape), size)
+        for name, (_, tensor) in zip(names, listing.rows, strict=True)
+        for size in (nbytes_text(tensor.nbytes),)
     ]
     total = (plural(listing.chosen, "tensor"), "", plural(listing.elements, "value"), nbytes_text(listing.nbytes))
-    return table(columns, rows, total=total if listing.chosen > 1 else None)
+    lines = table(columns, rows, total=total if listing.chosen > 1 else None)
+    return [f"  {dim('… =')} {before}", "", *lines] if before else lines
+
+
+def _common(names: Sequence[str]) -> str:
+    """What all names begin with, up to a "." or "/"."""
+    if len(names) < 2:
+        return ""
+    first, last = min(names), max(names)  # all others begin with what these two share
+    end = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[: max(first.rfind(".", 0, end), first.rfind("/", 0, end)) + 1]
 
 
 def type_text(tensor: Tensor | SparseTensor) -> str:

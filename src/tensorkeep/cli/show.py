@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["parse_index", "show"]
 
-_SHOWN_ELEMENTS = 1000  # NumPy's own threshold: more than this and the middle is left out
+_SHOWN_ELEMENTS = 1000  # NumPy's own threshold: of a larger tensor the first and last entries along each axis are shown
+_EDGE = 3
 _JSON_ELEMENTS = 10_000
 _FEW_ELEMENTS = 10
 """Fewer values than this are seen at a glance; a histogram of them says nothing."""
@@ -216,42 +217,29 @@ def _values(tensor: Tensor) -> list[str]:
     array = tensor.numpy()
     if not array.size:
         return ["  no values"]
-    if array.size > _SHOWN_ELEMENTS:
-        # NumPy prints the edges; only they are converted to a type that it can print.
-        edge = 3
-        if array.dtype.kind == "V" or array.dtype.name.startswith(
-            ("float8", "float4", "bfloat", "int4", "uint4", "int2")
-        ):
-            return _edges(array, edge)
+    many = array.size > _SHOWN_ELEMENTS
+    # Of a large tensor only what will be printed is converted: the edges, and one element between them for the "...".
+    keep = [np.r_[0 : _EDGE + 1, n - _EDGE : n] if n > 2 * _EDGE else np.arange(n) for n in array.shape]
+    shown = comparable(array[np.ix_(*keep)] if many else array)
     text = np.array2string(
-        comparable(array) if array.size <= _SHOWN_ELEMENTS else array,
+        shown,
         max_line_width=max((terminal_width() or 100) - 4, 40),
-        precision=6,
-        threshold=_SHOWN_ELEMENTS,
-        suppress_small=False,
+        precision=5,
+        threshold=0 if many else _SHOWN_ELEMENTS,
+        edgeitems=_EDGE,
+        suppress_small=_ordinary(shown),
     )
     return [f"  {line}" for line in text.split("\n")]
 
 
-def _edges(array: Any, edge: int) -> list[str]:
-    """The printed edges of a large array of a type that only ml_dtypes knows: converted to float32 or int8 first."""
+def _ordinary(shown: Any) -> bool:
+    """Whether the values read best without exponents: the largest one is neither tiny nor huge."""
     import numpy as np
 
-    from tensorkeep.cli._statistics import comparable
-
-    corner = array
-    for axis, length in enumerate(array.shape):
-        if length > 2 * edge + 1:
-            keep = np.r_[0 : edge + 1, length - edge : length]
-            corner = np.take(corner, keep, axis=axis)
-    text = np.array2string(
-        comparable(corner),
-        max_line_width=max((terminal_width() or 100) - 4, 40),
-        precision=6,
-        threshold=0,
-        edgeitems=edge,
-    )
-    return [f"  {line}" for line in text.split("\n")]
+    if shown.dtype.kind != "f":
+        return False
+    finite = shown[np.isfinite(shown)]
+    return bool(finite.size) and 1e-2 <= float(np.max(np.abs(finite))) < 1e5
 
 
 def _statistics(result: Statistics) -> list[str]:
