@@ -28,8 +28,8 @@ def save(
     """Write tensors to a file, atomically and durably; returns when they are on the disk.
 
     Args:
-        path: where to: a path, whose suffix chooses the format (.safetensors is the default to prefer), or an open binary
-            file (then `format` says which, safetensors unless given). `save(data, path)` works too.
+        path: where to: a path, whose suffix chooses the format (.safetensors is the one to prefer, and what a name without a
+            suffix gets), or an open binary file (then `format` says which, safetensors unless given). `save(data, path)` works too.
         data: one tensor, or any nesting of dicts, lists and tuples of tensors, with numbers, strings, booleans, None and
             bytes beside them. Tensors of NumPy, torch, JAX, scipy.sparse, or with `__dlpack__` or `__array__`, on any
             device. Tensors that are the same memory are stored once and come back as one; of a view only the elements

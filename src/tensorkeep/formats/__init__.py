@@ -215,7 +215,7 @@ def _load(row: _Row) -> Format:
 
 
 def for_writing(path: str) -> Format:
-    """The format that a path's suffix chooses.
+    """The format that a path's suffix chooses; safetensors for a name without any.
 
     Raises:
         UnsupportedFormatError: no format that is written has this suffix.
@@ -224,6 +224,8 @@ def for_writing(path: str) -> Format:
     rows = [(suffix, row) for row in _ROWS if row.written for suffix in row.suffixes if lower.endswith(suffix)]
     if rows:
         return _load(max(rows, key=lambda pair: len(pair[0]))[1])
+    if "." not in lower:  # textbooks write to 'x-file'; what is read is told by its content anyway
+        return by_name("safetensors")
     known = ", ".join(suffix for row in _ROWS if row.written for suffix in row.suffixes)
     raise UnsupportedFormatError(
         f"{path}: the suffix chooses the format when saving, and this one is none of {known}. "
