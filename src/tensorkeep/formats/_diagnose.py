@@ -261,7 +261,7 @@ def _unknown(source: ByteSource, head: bytes) -> TensorkeepError:
     from tensorkeep.formats import names
 
     promised = _PROMISES.get(os.path.splitext(source.name)[1].lower())
-    shown = head[:16].hex(" ") + (f" ({ascii(head[:16].decode('latin-1'))})" if head[:4].isalnum() else "")
+    shown = head[:16].hex(" ") + (f" ({head[:16].decode('latin-1')!a})" if head[:4].isalnum() else "")
     why = (
         f"Its name promises {promised}, and it does not begin like one: it is damaged, encrypted, or misnamed."
         if promised

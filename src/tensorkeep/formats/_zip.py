@@ -39,6 +39,7 @@ __all__ = [
     "Directory",
     "Entry",
     "blocks",
+    "is_path",
     "read",
     "read_directory",
     "sniff",
@@ -119,20 +120,21 @@ def sniff(source: ByteSource) -> str:
     if not count:
         return "npz"
     is_torch, is_npz, pos = b"data.pkl" in raw, False, 0
-    for _ in range(count if is_torch or b".npy" in raw else 0):
+    for _ in range(count if is_torch or b".npy" in raw or _OURS in raw else 0):
         if pos + _CENTRAL.size > len(raw):
             break
         n, e, c = _LENGTHS.unpack_from(raw, pos + 28)
         name = raw[pos + 46 : pos + 46 + n]
         if is_torch and _PICKLE.fullmatch(name):
             return "torch"
-        is_npz = is_npz or name.endswith(b".npy")
+        is_npz = is_npz or name.endswith(b".npy") or name == _OURS
         if is_npz and not is_torch:
             break
         pos += 46 + n + e + c
     return "npz" if is_npz else "other"
 
 
+_OURS = b"__tensorkeep__.json"  # alone in an archive of plain values without a tensor
 _LENGTHS = struct.Struct("<HHH")
 _PICKLE = re.compile(rb"(?:[^/]*/)?data\.pkl", re.DOTALL)
 
@@ -374,12 +376,17 @@ def _zip64(source: ByteSource, at: int, extra: bytes, fields: tuple[int, ...]) -
     return tuple(made)
 
 
+def is_path(name: str) -> bool:
+    """Whether a member name is empty, absolute, has a NUL or backslash, or leads out of a folder: never read or written."""
+    return not name or "\0" in name or "\\" in name or name[0] == "/" or (".." in name and ".." in name.split("/"))
+
+
 def _decode(source: ByteSource, at: int, raw: bytes, flags: int) -> str:
     try:
         name = raw.decode("utf-8") if flags & _IS_UTF8 or raw.isascii() else raw.decode("cp437")
     except UnicodeDecodeError:
         raise _fail(source, at, f"the member name {raw[:80]!r} is not UTF-8, which its flags promise") from None
-    if not name or "\0" in name or "\\" in name or name[0] == "/" or (".." in name and ".." in name.split("/")):
+    if is_path(name):
         raise UnsafeFileError(
             f"{source.name}: byte {at} of the zip archive: the member name {name!r:.200} is empty, absolute, or leads "
             "out of a folder. Nothing was unpacked. The file is hostile; get it from another source."
@@ -406,18 +413,19 @@ def _refused(source: ByteSource, name: str, flags: int, method: int) -> Tensorke
     )
 
 
-def blocks(source: ByteSource, entry: Entry, max_nbytes: int = 4 << 20) -> Iterator[memoryview]:
+def blocks(source: ByteSource, entry: Entry, max_nbytes: int = 4 << 20, *, verify: bool = True) -> Iterator[memoryview]:
     """The content of a member in pieces, never more of it than declared.
 
     Raises:
-        CorruptFileError: after the last piece, when the CRC differs; when it does not inflate to its declared size.
+        CorruptFileError: after the last piece, when the CRC differs (unless `verify` is false); when it does not
+            inflate to its declared size.
     """
     crc, done = 0, 0
     for piece in _stored(source, entry, max_nbytes) if entry.method == STORED else _inflated(source, entry, max_nbytes):
-        crc = zlib.crc32(piece, crc)
+        crc = zlib.crc32(piece, crc) if verify else entry.crc
         done += len(piece)
         yield piece
-    if crc != entry.crc or done != entry.nbytes:
+    if (verify and crc != entry.crc) or done != entry.nbytes:
         got = f"CRC {crc:08x} over {done} bytes, where CRC {entry.crc:08x} over {entry.nbytes} is promised"
         raise CorruptFileError(f"{_named(source, entry)}: {got}. The file was damaged after it was written; {_COPY}")
 
