@@ -10,6 +10,7 @@ Source: CPython Lib/pickletools.py (the opcodes), Lib/pickle.py, PEP 3154 and 57
 
 from __future__ import annotations
 
+import gc
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -92,6 +93,10 @@ def load(
         UnsupportedFormatError: it holds a kind of data that has no representation here.
     """
     machine = Machine(data, what, known or {}, persistent, start, max_nbytes, inert=unknown == "inert")
+    # Everything that is built stays, so a garbage collector that looks at it again and again only costs: 40 % of the
+    # time for 10,000 tensors.
+    collecting = gc.isenabled()
+    gc.disable()
     try:
         value = machine.run(max_nbytes)
         if machine.inert or not machine.unknown:
@@ -103,6 +108,9 @@ def load(
         if all(request.known for request in found.requests):
             raise
         raise unsafe(what, found.requests, found.error) from err
+    finally:
+        if collecting:
+            gc.enable()
     raise unsafe(what, machine.requests())
 
 

@@ -15,7 +15,7 @@ from tensorkeep.core.hashing import Digest
 from tensorkeep.core.tensor import Extent, SparseTensor, Tensor
 from tensorkeep.formats._pickle_parts import Cell, Global, InertCell, Known, Unfit, Unsupported
 
-__all__ = ["STORAGE_DTYPES", "TORCH", "TORCH_DTYPES", "Storage", "has_place", "storage_class"]
+__all__ = ["STORAGE_DTYPES", "TORCH", "TORCH_DTYPES", "Shelf", "Storage", "has_place", "storage_class"]
 
 STORAGE_DTYPES: dict[str, DType] = {
     f"{name}Storage": DTYPES[dtype]
@@ -69,6 +69,20 @@ def storage_class(cls: Any) -> tuple[DType | None, int, str]:
     raise Unfit(f"the storage class {cls.name[:80]!r} is unknown")
 
 
+MAX_UNFOLDED_NBYTES = 4 << 30
+"""What the views of one file may unfold to beyond the bytes of their storages: a stride of 0 repeats elements for free."""
+
+
+class Shelf:
+    """What the storages of one file share: their tensors (the same view is the same Tensor), and how much may unfold."""
+
+    __slots__ = ("left", "tensors")
+
+    def __init__(self) -> None:
+        self.tensors: dict[Any, Tensor] = {}
+        self.left = MAX_UNFOLDED_NBYTES
+
+
 class Storage(Cell):
     """The bytes that tensors share: a record of a zip, or a range behind the pickles of an older file.
 
@@ -76,74 +90,81 @@ class Storage(Cell):
     """
 
     __slots__ = (
-        "big_endian",
-        "crc",
-        "dtype",
-        "itemsize",
-        "key",
-        "nbytes",
-        "offset",
-        "other",
-        "source",
-        "tensors",
-        "whole",
-    )
+        "big_endian", "crc", "dtype", "itemsize", "key", "nbytes", "offset", "other", "shelf", "source", "waiting", "whole",
+    )  # fmt: skip
 
-    def __init__(self, key: str, kind: tuple[DType | None, int, str], numel: int) -> None:
+    def __init__(self, key: str, kind: tuple[DType | None, int, str], numel: int, shelf: Shelf) -> None:
         self.key = key
         self.dtype, self.itemsize, self.other = kind
         self.nbytes = numel * self.itemsize
+        self.shelf = shelf
         self.source: ByteSource | None = None
-        self.offset = 0
-        self.big_endian = False
-        self.crc: int | None = None
-        self.tensors: dict[Any, tuple[Tensor, int, int, tuple[int, ...] | None]] = {}
         self.whole = False
+        self.waiting: list[tuple[Tensor, int, int, tuple[int, ...] | None]] | None = None
 
     def place(self, source: ByteSource, offset: int, *, big_endian: bool = False, crc: int | None = None) -> None:
         """Say where the bytes are, and their CRC-32 where the file has one."""
         self.source, self.offset, self.big_endian, self.crc = source, offset, big_endian, crc
-        for tensor, start, nbytes, strides in self.tensors.values():
-            self._settle(tensor, start, nbytes, strides)
+        for row in self.waiting or ():
+            self._settle(*row)
 
-    def _settle(self, tensor: Tensor, start: int, nbytes: int, strides: tuple[int, ...] | None) -> None:
-        assert self.source is not None
+    def _settle(self, tensor: Tensor, start: int, nbytes: int, steps: tuple[int, ...] | None) -> None:
+        if self.source is None:
+            if self.waiting is None:
+                self.waiting = []
+            self.waiting.append((tensor, start, nbytes, steps))
+            return
         big = self.big_endian and tensor.dtype.itemsize > 1
-        tensor.extent = Extent(self.source, self.offset + start, nbytes, strides, big)
-        if self.crc is not None and nbytes == self.nbytes and nbytes and strides is None and not big:
+        tensor.extent = Extent(self.source, self.offset + start, nbytes, steps, big)
+        if steps is None and nbytes == self.nbytes and not big and self.crc is not None and nbytes:
             tensor.digest = Digest("crc32", f"{self.crc:08x}")
             self.whole = True
 
-    def tensor(self, dtype: DType, offset: int, shape: tuple[int, ...], steps: tuple[int, ...]) -> Tensor:
+    def tensor(self, dtype: DType, offset: Any, shape: Any, steps: Any) -> Tensor:
         """The Tensor at an element offset, with a step in elements for each axis; the same one for the same arguments."""
-        key = (offset, shape, steps, dtype)
-        found = self.tensors.get(key)
-        if found is not None:
-            return found[0]
-        item = dtype.itemsize
+        if type(shape) is not tuple or type(steps) is not tuple:
+            shape, steps = _ints(shape, "a shape"), _ints(steps, "a stride")
+        if type(offset) is not int or len(shape) != len(steps) or len(shape) > MAX_NDIM:
+            raise Unfit(f"a shape of {len(shape)} axes has {len(steps)} strides, or the offset is no integer")
         span, dense, plain = 1, 1, True
-        for size, step in zip(shape[::-1], steps[::-1], strict=True):
+        for i in range(len(shape) - 1, -1, -1):
+            size, step = shape[i], steps[i]
+            if type(size) is not int or type(step) is not int or not 0 <= size < _MAX or not 0 <= step < _MAX:
+                raise Unfit("a shape or stride holds something else than integers from 0 up")
             if size != 1:
-                plain = plain and step == dense
+                if step != dense:
+                    plain = False
                 span += (size - 1) * step
                 dense *= size
-        if 0 in shape:
+                if dense > _MAX:
+                    raise Unfit("a tensor has more elements than any file")
+        if not dense:
             span, plain = 0, True
-        if (offset + span) * item > self.nbytes:
+        item = dtype.itemsize
+        if offset < 0 or (offset + span) * item > self.nbytes:
             raise Unfit(
-                f"a tensor of shape {_text(shape)} reaches element {offset + span} of a storage of {self.nbytes // item}"
+                f"a tensor of shape {_text(shape)} at element {offset} reaches to element {offset + span} of a storage of "
+                f"{self.nbytes // item}"
             )
-        tensor = Tensor(shape, dtype)
-        row = (tensor, offset * item, span * item, None if plain else steps)
-        self.tensors[key] = row
-        if self.source is not None:
-            self._settle(*row)
-        return tensor
+        shelf = self.shelf
+        key = (self.key, offset, shape, steps, dtype)
+        found = shelf.tensors.get(key)
+        if found is None:
+            found = shelf.tensors[key] = Tensor(shape, dtype)
+            if not plain and dense > span:
+                shelf.left -= (dense - span) * item
+                if shelf.left < 0:
+                    raise Unfit(f"views that repeat their elements unfold to more than {MAX_UNFOLDED_NBYTES} bytes")
+            self._settle(found, offset * item, span * item, None if plain else steps)
+        return found
 
     def finish(self, parts: Sequence[Any]) -> Tensor:
         """A storage that stands in the data by itself: a one-dimensional tensor."""
         dtype = self.dtype or DTYPES["uint8"]
         return self.tensor(dtype, 0, (self.nbytes // dtype.itemsize,), (1,))
+
+
+_MAX = 2**53  # no file has more elements; beyond it products leave 64 bits
 
 
 def has_place(value: Tensor | SparseTensor) -> bool:
@@ -161,8 +182,7 @@ def _ints(value: Any, what: str) -> tuple[int, ...]:
     if type(value) is not tuple and type(value) is not list:
         raise Unfit(f"{what} is a {type(value).__name__}")
     for n in value:
-        # 2**53: no file has more elements; beyond it products leave 64 bits.
-        if type(n) is not int or not 0 <= n < 2**53:
+        if type(n) is not int or not 0 <= n < _MAX:
             raise Unfit(f"{what} holds something else than integers from 0 up")
     if len(value) > MAX_NDIM:
         raise Unfit(f"{what} has {len(value)} entries; at most {MAX_NDIM} are read")
@@ -172,30 +192,22 @@ def _ints(value: Any, what: str) -> tuple[int, ...]:
 def _rebuild(storage: Any, offset: Any, size: Any, stride: Any, dtype: Any = None, metadata: Any = None) -> Tensor:
     if type(storage) is not Storage:
         raise Unfit(f"a {type(storage).__name__} stands in the place of a storage")
-    if type(offset) is not int or not 0 <= offset < 2**53:
-        raise Unfit("the offset into a storage is not an integer from 0 up")
-    shape, steps = _ints(size, "a shape"), _ints(stride, "a stride")
-    if len(shape) != len(steps):
-        raise Unfit(f"a shape of {len(shape)} axes has {len(steps)} strides")
-    name = ""
     if dtype is not None:
         name = _dtype_name(dtype)
         if name == _FLOAT4:
-            return _float4(storage, offset, shape, steps)
+            return _float4(storage, offset, _ints(size, "a shape"), _ints(stride, "a stride"))
         kind = TORCH_DTYPES.get(name)
         if storage.dtype is not None and storage.dtype != kind:
             raise Unfit(f"a {storage.dtype} storage holds a tensor of dtype {name[:40]}")
     else:
-        kind = storage.dtype
-        name = storage.other
+        kind, name = storage.dtype, storage.other
     if kind is None:
         raise Unsupported(
             f"a tensor of dtype {name or 'unknown'} has no counterpart in NumPy. In torch, save .dequantize() of quantized "
             "tensors, and .to(torch.complex64) of complex32 ones."
         )
-    if metadata:
-        return _conjugated(storage.tensor(kind, offset, shape, steps), metadata)
-    return storage.tensor(kind, offset, shape, steps)
+    tensor = storage.tensor(kind, offset, size, stride)
+    return _conjugated(tensor, metadata) if metadata else tensor
 
 
 def _dtype_name(dtype: Any) -> str:
@@ -204,20 +216,23 @@ def _dtype_name(dtype: Any) -> str:
     return dtype.name
 
 
-def _float4(storage: Storage, offset: int, shape: tuple[int, ...], steps: tuple[int, ...]) -> Tensor:
-    pairs = storage.tensor(DTYPES["uint8"], offset, shape, steps)
-    row = storage.tensors[offset, shape, steps, DTYPES["uint8"]]
-    if row[3] is not None or not shape:
-        raise Unsupported(
-            "a float4 tensor that is a view with gaps cannot be read. In torch, save .contiguous() of it."
-        )
-    key = (offset, shape, steps, _FLOAT4)
-    if key not in storage.tensors:
-        tensor = Tensor((*shape[:-1], shape[-1] * 2), DTYPES["float4_e2m1fn"])
-        storage.tensors[key] = (tensor, row[1], pairs.nbytes, None)
-        if storage.source is not None:
-            storage._settle(*storage.tensors[key])
-    return storage.tensors[key][0]
+def _float4(storage: Storage, offset: Any, shape: tuple[int, ...], steps: tuple[int, ...]) -> Tensor:
+    key = (storage.key, offset, shape, steps, _FLOAT4)
+    found = storage.shelf.tensors.get(key)
+    if found is None:
+        pairs = storage.tensor(DTYPES["uint8"], offset, shape, steps)
+        dense, plain = 1, bool(shape)
+        for size, step in zip(shape[::-1], steps[::-1], strict=True):
+            plain = plain and (size == 1 or step == dense)
+            dense *= size
+        if not plain and dense:
+            raise Unsupported(
+                "a float4 tensor that is a view with gaps cannot be read. In torch, save .contiguous() of it."
+            )
+        found = Tensor((*shape[:-1], shape[-1] * 2), DTYPES["float4_e2m1fn"])
+        storage.shelf.tensors[key] = found
+        storage._settle(found, offset, pairs.nbytes, None)
+    return found
 
 
 def _conjugated(tensor: Tensor, metadata: Any) -> Tensor:

@@ -20,7 +20,7 @@ from tensorkeep.formats._json import parse
 from tensorkeep.formats._pickle import Unpickled, examine, load
 from tensorkeep.formats._pickle_names import name_tensors
 from tensorkeep.formats._pickle_parts import Unfit
-from tensorkeep.formats._torch_pickle import TORCH, Storage, has_place, storage_class
+from tensorkeep.formats._torch_pickle import TORCH, Shelf, Storage, has_place, storage_class
 from tensorkeep.formats._torch_writer import METADATA, plan
 from tensorkeep.formats._zip import Entry, read, read_directory, verify_crc, walk
 
@@ -60,6 +60,7 @@ class _Archive:
         self.lost: list[Storage] = []
         self.entries = entries
         self.storages: dict[str, Storage] = {}
+        self.shelf = Shelf()
         self.top = self._top()
         self.big_endian = self._big_endian()
 
@@ -118,7 +119,7 @@ class _Archive:
                 raise Unfit(f"storage {key[:80]!r} is referred to with two element types or sizes")
             return known
         entry = self.entries.get(f"{self.top}data/{key}")
-        storage = Storage(key, kind, numel)
+        storage = Storage(key, kind, numel, self.shelf)
         self.storages[key] = storage
         if entry is None and not self.whole:
             self.lost.append(storage)
