@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from tensorkeep.api.loading import Source, open, opener
 from tensorkeep.core.bytesource import open_source
 from tensorkeep.core.reports import ScanReport, TensorCheck, VerifyReport
-from tensorkeep.core.tensor import Tensor
 from tensorkeep.core.tensorfile import TensorFile
 from tensorkeep.errors import CorruptFileError
 
@@ -44,12 +43,7 @@ def verify_file(file: TensorFile) -> VerifyReport:
         damage += file.check()
     except CorruptFileError as err:
         damage.append(str(err))
-    parts: dict[str, Tensor] = {}
-    for name, tensor in file.items():
-        if isinstance(tensor, Tensor):
-            parts[name] = tensor
-        else:
-            parts |= {f"{name}.{part}": each for part, each in tensor.parts()}
+    parts = file.dense()
     checked = {name: tensor for name, tensor in parts.items() if tensor.digest is not None}
     found = checksum_tensors(list(checked.values()), names=list(checked))
     tensors: dict[str, TensorCheck] = {}

@@ -8,12 +8,11 @@ from typing import IO, Any, TypeAlias
 from tensorkeep.api.checking import sentences, verify_file
 from tensorkeep.api.loading import Source, damage_text, float_dtype, open
 from tensorkeep.api.saving import string_metadata, write
-from tensorkeep.api.selecting import Only, Rename, names_of, select, tensor_leaves
+from tensorkeep.api.selecting import Only, Rename, select, tensor_leaves
 from tensorkeep.core.bytesource import ByteSource, open_source
 from tensorkeep.core.dtypes import DType, numpy_dtype
 from tensorkeep.core.plan import Receipt
 from tensorkeep.core.tensor import SparseTensor, Tensor
-from tensorkeep.core.tensorfile import TensorFile
 from tensorkeep.core.tree import Inert, leaves, map_tree
 from tensorkeep.errors import CorruptFileError, UnsupportedDataError, UnsupportedFormatError
 
@@ -54,7 +53,7 @@ def convert(
                 raise CorruptFileError(damage_text(file, sentences(report)))
         tree = select(file, only=only, rename=rename)
         if flat:
-            tree = _flat(file, tree)
+            tree = tensor_leaves(tree)
         inert = [path for path, leaf in leaves(tree) if isinstance(leaf, Inert)]
         if inert:
             raise UnsupportedDataError(
@@ -63,12 +62,7 @@ def convert(
             )
         if dtype is not None:
             tree = _cast(tree, float_dtype(dtype))
-        return write(dst, tree, format, string_metadata(file), shard_size)
-
-
-def _flat(file: TensorFile, tree: Any) -> dict[str, Any]:
-    names = names_of(file, tree)
-    return {names.get(id(leaf), path): leaf for path, leaf in tensor_leaves(tree).items()}
+        return write(dst, tree, format, None, shard_size, inherited=string_metadata(file))
 
 
 def _cast(tree: Any, wanted: DType) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-from tensorkeep.api.selecting import Only, Rename, names_of, select
+from tensorkeep.api.selecting import Only, Rename, select
 from tensorkeep.core.bytesource import open_source
 from tensorkeep.core.dtypes import DType, numpy_dtype
 from tensorkeep.core.tensor import SparseTensor, Tensor
@@ -191,7 +191,7 @@ def _materialise(tree: Any, file: TensorFile, verify: bool, finish: _Finish | No
             made = {id(array): finish.dense(array) for array in arrays}  # tied arrays stay tied
             arrays = [made[id(array)] for array in arrays]
         return dict(zip(tree, arrays, strict=True))
-    found = _collect(tree, names_of(file, tree))
+    found = _collect(tree)
     arrays = read_tensors(
         [tensor for _, tensor in found.values()], names=[label for label, _ in found.values()], verify=verify
     )
@@ -204,15 +204,15 @@ def _materialise(tree: Any, file: TensorFile, verify: bool, finish: _Finish | No
     return map_tree(tree, lambda leaf: done[id(leaf)] if isinstance(leaf, (Tensor, SparseTensor)) else leaf)
 
 
-def _collect(tree: Any, names: dict[int, str]) -> dict[int, tuple[str, Tensor]]:
+def _collect(tree: Any) -> dict[int, tuple[str, Tensor]]:
     """Every dense Tensor of the tree, the parts of sparse ones too, once: id to (name, Tensor)."""
     found: dict[int, tuple[str, Tensor]] = {}
     for path, leaf in leaves(tree):
         if isinstance(leaf, Tensor):
-            found.setdefault(id(leaf), (names.get(id(leaf), path), leaf))
+            found.setdefault(id(leaf), (path, leaf))
         elif isinstance(leaf, SparseTensor):
             for part, tensor in leaf.parts():
-                found.setdefault(id(tensor), (f"{names.get(id(leaf), path)}.{part}", tensor))
+                found.setdefault(id(tensor), (f"{path}.{part}", tensor))
     return found
 
 

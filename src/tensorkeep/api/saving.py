@@ -45,14 +45,16 @@ def save(
         NotEnoughSpaceError, SaveError (OSErrors): the old file is whole, and nothing is left behind.
     """
     path, data = _path_first(path, data)
+    inherited: dict[str, str] = {}
     if isinstance(data, TensorFile):
-        metadata = {**string_metadata(data), **(metadata or {})}
+        inherited = string_metadata(data)
         data = data.graph if data.graph is not None and not len(data) else data.structure
-    return write(path, data, format, metadata, shard_size)
+    return write(path, data, format, metadata, shard_size, inherited=inherited)
 
 
 def string_metadata(file: TensorFile) -> dict[str, str]:
-    return {key: value for key, value in file.metadata.items() if type(value) is str}
+    """The strings of an opened file that are worth taking along; safetensors' mark of the framework is not."""
+    return {key: value for key, value in file.metadata.items() if type(value) is str and key != "format"}
 
 
 def _path_first(path: Any, data: Any) -> tuple[Any, Any]:
@@ -71,8 +73,15 @@ def _is_target(value: Any) -> bool:
 
 
 def write(
-    path: Any, data: Any, format: str | None, metadata: Mapping[str, str] | None, shard_size: int | str | None
+    path: Any,
+    data: Any,
+    format: str | None,
+    metadata: Mapping[str, str] | None,
+    shard_size: int | str | None,
+    *,
+    inherited: Mapping[str, str] | None = None,
 ) -> Receipt:
+    """What `save` does once the data are plain; `inherited` metadata is dropped by formats that have no room for it."""
     from tensorkeep import formats
 
     to_path = isinstance(path, (str, os.PathLike))
@@ -80,7 +89,12 @@ def write(
         chosen = formats.by_name(format)
     else:
         chosen = formats.for_writing(os.fspath(path)) if to_path else formats.by_name("safetensors")
-    content = _content(data, metadata)
+    if metadata and not chosen.metadata:
+        raise UnsupportedDataError(
+            f"{path}: files of the format {chosen.name} have no room for metadata ({', '.join(map(repr, metadata))}). "
+            "Leave it out, or save as .safetensors, .npz or .pt."
+        )
+    content = _content(data, {**(inherited or {}), **(metadata or {})} if chosen.metadata else None)
     if shard_size is not None or chosen.name == "safetensors-sharded":
         return _write_shards(path, content, chosen, shard_size)
     if chosen.plan is None:

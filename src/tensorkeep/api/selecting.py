@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.core.tensorfile import TensorFile
-from tensorkeep.core.tree import leaves
+from tensorkeep.core.tree import SINGLE_NAME, leaves, unique_name
 from tensorkeep.errors import MismatchError, TensorNotFoundError, UnsupportedDataError
 
-__all__ = ["Only", "Rename", "names_of", "prune", "renamed", "select", "selector", "tensor_leaves"]
+__all__ = ["Only", "Rename", "prune", "renamed", "select", "selector", "tensor_leaves"]
 
 Only: TypeAlias = str | Iterable[str] | Callable[[str], bool]
 """A glob ("encoder.*"; "*" matches dots too), several names or globs, or a function of the name."""
@@ -55,11 +56,8 @@ def _few(names: Sequence[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
-def prune(tree: Any, keep: Callable[[Any], bool], chosen: Callable[[str], bool]) -> Any:
-    """The tree without the leaves that are not wanted; containers that become empty go too.
-
-    `keep(leaf)` answers for tensors, `chosen(path)` for plain values.
-    """
+def prune(tree: Any, keep: Callable[[str], bool]) -> Any:
+    """The tree without the leaves whose path `keep` refuses; containers that become empty go too."""
     gone = object()
 
     def visit(node: Any, path: str) -> Any:
@@ -71,23 +69,19 @@ def prune(tree: Any, keep: Callable[[Any], bool], chosen: Callable[[str], bool])
             items = [visit(value, f"{path}.{i}" if path else str(i)) for i, value in enumerate(node)]
             left = type(node)(value for value in items if value is not gone)
             return left if left or not node else gone
-        if _is_tensor(node):
-            return node if keep(node) else gone
-        return node if chosen(path) else gone
+        return node if keep(path or SINGLE_NAME) else gone
 
     pruned = visit(tree, "")
     return {} if pruned is gone else pruned
 
 
-def _is_tensor(node: Any) -> bool:
-    from tensorkeep.core.tensor import SparseTensor, Tensor
-
-    return isinstance(node, (Tensor, SparseTensor))
-
-
-def tensor_leaves(tree: Any) -> dict[str, Any]:
-    """Path to Tensor or SparseTensor."""
-    return {path: leaf for path, leaf in leaves(tree) if _is_tensor(leaf)}
+def tensor_leaves(tree: Any) -> dict[str, Tensor | SparseTensor]:
+    """Name to Tensor or SparseTensor, by path; tied ones under each of their paths."""
+    found: dict[str, Tensor | SparseTensor] = {}
+    for path, leaf in leaves(tree):
+        if isinstance(leaf, (Tensor, SparseTensor)):
+            found[unique_name(path or SINGLE_NAME, found)] = leaf
+    return found
 
 
 def renamed(named: Mapping[str, Any], rename: Rename, *, where: str) -> dict[str, Any]:
@@ -155,24 +149,9 @@ def _rule(rename: Rename, names: list[str], where: str) -> Callable[[str], str]:
 def select(file: TensorFile, *, only: Only | None = None, rename: Rename | None = None) -> Any:
     """The tree of an open file after `only` and `rename`."""
     tree = file.structure
-    if only is None and rename is None:
-        return tree
-    names = names_of(file, tree)
-    paths = [path for path, _ in leaves(tree)]
     if only is not None:
-        # Plain values are chosen by their path, tensors by their name: mostly the same.
-        chosen = selector(only, list(dict.fromkeys([*names.values(), *paths])), where=file.path)
-        tree = prune(tree, lambda leaf: chosen(names[id(leaf)]), chosen)
+        paths = [path or SINGLE_NAME for path, _ in leaves(tree)]
+        tree = prune(tree, selector(only, paths, where=file.path))
     if rename is not None:
-        named = {names[id(leaf)]: leaf for leaf in tensor_leaves(tree).values()}
-        tree = renamed(named, rename, where=file.path)
+        tree = renamed(tensor_leaves(tree), rename, where=file.path)
     return tree
-
-
-def names_of(file: TensorFile, tree: Any) -> dict[int, str]:
-    names: dict[int, str] = {}
-    for name, tensor in file.items():
-        names.setdefault(id(tensor), name)
-    for path, leaf in tensor_leaves(tree).items():
-        names.setdefault(id(leaf), path)
-    return names

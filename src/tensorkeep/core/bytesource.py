@@ -92,7 +92,10 @@ class FileSource(ByteSource):
         self.name = str(path)
         self._fd = -1
         if fd is None:
-            fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+            # Not blocking: a named pipe without a writer would hang here, before it can be refused.
+            fd = os.open(
+                path, os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
+            )
         self._fd = fd
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
@@ -201,7 +204,7 @@ def open_source(source: Any) -> ByteSource:
         return BufferSource(source)
     if isinstance(source, io.BytesIO):
         start = source.tell()
-        return BufferSource(source.getbuffer()[start:] if start else source.getvalue())
+        return BufferSource(memoryview(source.getvalue())[start:])
     if callable(getattr(source, "read", None)):
         return _file_object(source)
     raise UnsupportedDataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from tensorkeep._optional import require
@@ -121,7 +122,9 @@ def to_torch(sparse: SparseTensor) -> Any:
     if sparse.kind in ("csr", "csc"):
         make = torch.sparse_csr_tensor if sparse.kind == "csr" else torch.sparse_csc_tensor
         pointer = torch.from_numpy(indptr.astype(np.int64))
-        return make(pointer, index, values, size=sparse.shape, check_invariants=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CS", UserWarning)  # torch says once that these are in beta
+            return make(pointer, index, values, size=sparse.shape, check_invariants=True)
     if sparse.kind == "row_sparse":
         index = index[None, :]
     return torch.sparse_coo_tensor(index, values, size=sparse.shape, check_invariants=True)

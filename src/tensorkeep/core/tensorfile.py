@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tensorkeep.core.bytesource import ByteSource
 from tensorkeep.core.tensor import SparseTensor, Tensor
-from tensorkeep.core.tree import Inert, leaves
+from tensorkeep.core.tree import SINGLE_NAME, Inert, leaves
 from tensorkeep.errors import TensorNotFoundError
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class TensorFile(Mapping[str, Tensor | SparseTensor]):
         nbytes: int | None = None,
         check: Callable[[], list[str]] | None = None,
     ) -> None:
-        """Give `tree` or `structure` (makes it when first asked for) unless the structure is the dict `tensors`.
+        """Give `tree` (its paths then name tied tensors too) or `structure` (makes it when first asked for) unless the structure is
+        the dict `tensors`.
 
         `check` verifies what the file guards beside its tensors (headers, zip records) and returns what is damaged.
         """
@@ -58,7 +60,7 @@ class TensorFile(Mapping[str, Tensor | SparseTensor]):
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.notes = list(notes)
         self.checksum = checksum
-        self._tensors = tensors
+        self._tensors = tensors if tree is None else _by_name(tensors, tree)
         self._tree = tree
         self._structure = structure
         self._graph = graph
@@ -86,6 +88,17 @@ class TensorFile(Mapping[str, Tensor | SparseTensor]):
     def check(self) -> list[str]:
         """Verify what the file guards beside its tensors; sentences about what is damaged, empty when all is well."""
         return self._check() if self._check is not None else []
+
+    def dense(self) -> dict[str, Tensor]:
+        """Every dense Tensor once: tied ones under their first name, the parts of sparse ones as "name.data" …"""
+        found: dict[int, tuple[str, Tensor]] = {}
+        for name, tensor in self.items():
+            if isinstance(tensor, Tensor):
+                found.setdefault(id(tensor), (name, tensor))
+            else:
+                for part, each in tensor.parts():
+                    found.setdefault(id(each), (f"{name}.{part}", each))
+        return dict(found.values())
 
     def __getitem__(self, name: str) -> Tensor | SparseTensor:
         try:
@@ -120,3 +133,19 @@ class TensorFile(Mapping[str, Tensor | SparseTensor]):
         """Close the file. Arrays that were taken out stay valid; Tensors not read yet can no longer be."""
         for source in self._sources:
             source.close()
+
+
+def _by_name(tensors: Mapping[str, Tensor | SparseTensor], tree: Any) -> Mapping[str, Tensor | SparseTensor]:
+    """`tensors` with a name for every place in the tree: tied tensors under each, a SparseTensor for its parts."""
+    named = dict(tensors)
+    unplaced = Counter(map(id, named.values()))
+    for path, leaf in leaves(tree):
+        if isinstance(leaf, SparseTensor) and id(leaf) not in unplaced:
+            for part, _ in leaf.parts():
+                named.pop(f"{path}.{part}", None)
+            named[path or SINGLE_NAME] = leaf
+        elif isinstance(leaf, (Tensor, SparseTensor)):
+            unplaced[id(leaf)] -= 1
+            if unplaced[id(leaf)] < 0:
+                named.setdefault(path or SINGLE_NAME, leaf)
+    return named

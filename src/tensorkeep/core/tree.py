@@ -19,7 +19,18 @@ from tensorkeep.core.foreign import as_tensor
 from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.errors import CorruptFileError, UnsupportedDataError
 
-__all__ = ["Content", "Inert", "decode", "encode", "flatten", "is_flat", "leaves", "map_tree"]
+__all__ = [
+    "SINGLE_NAME",
+    "Content",
+    "Inert",
+    "decode",
+    "encode",
+    "flatten",
+    "is_flat",
+    "leaves",
+    "map_tree",
+    "unique_name",
+]
 
 SINGLE_NAME = "tensor"
 """The name of the tensor when the whole data is one tensor."""
@@ -79,10 +90,7 @@ def flatten(data: Any, metadata: Mapping[str, str] | None = None) -> Content:
     def add(value: Any, tensor: Tensor, name: str) -> Tensor:
         first = tied.first(value, tensor)
         if first is tensor and id(first) not in names:
-            unique, i = name, 1
-            while unique in tensors:
-                i += 1
-                unique = f"{name}#{i}"
+            unique = unique_name(name, tensors)
             tensors[unique] = first
             names[id(first)] = unique
         return first
@@ -119,6 +127,15 @@ def flatten(data: Any, metadata: Mapping[str, str] | None = None) -> Content:
 
     tree = visit(data, "", 0)
     return Content(tree, tensors, names, dict(metadata or {}))
+
+
+def unique_name(name: str, taken: Mapping[str, Any]) -> str:
+    """`name`, or with "#2", "#3" … behind it when it is taken: {"a.b": x, "a": {"b": y}} names two tensors alike."""
+    unique, i = name, 1
+    while unique in taken:
+        i += 1
+        unique = f"{name}#{i}"
+    return unique
 
 
 _SCALARS = frozenset({int, float, bool, str, bytes, complex})

@@ -39,6 +39,7 @@ class Format:
         scan, scan_folder: what the file (or folder) would run; None when the format cannot hold code.
         salvage: opens a cut or damaged file as far as its tensors are whole; None when that is not possible.
         holds: one phrase on what it can hold, for error messages of other formats.
+        metadata: whether it has room for the caller's strings beside the tensors.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Format:
     salvage: Callable[[ByteSource], TensorFile] | None = None
     scan_folder: Callable[[Path], ScanReport] | None = None
     holds: str = ""
+    metadata: bool = True
 
 
 @dataclass(frozen=True)

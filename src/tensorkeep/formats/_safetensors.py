@@ -27,8 +27,8 @@ from tensorkeep.core.bytesource import ByteSource
 from tensorkeep.core.dtypes import DTYPES, DType
 from tensorkeep.core.hashing import XXH3_128, Digest
 from tensorkeep.core.plan import Deferred, TensorSegment, WritePlan
-from tensorkeep.core.tensor import Extent, SparseTensor, Tensor
-from tensorkeep.core.tree import decode, leaves
+from tensorkeep.core.tensor import Extent, Tensor
+from tensorkeep.core.tree import decode
 from tensorkeep.errors import (
     CorruptFileError,
     LimitError,
@@ -41,13 +41,16 @@ __all__ = [
     "CODES",
     "FORMAT_KEY",
     "HASHES_KEY",
+    "HEADER_KEY",
     "STRUCTURE_KEY",
     "Header",
     "check_metadata",
     "code_of",
+    "decode_structure",
     "place_header",
     "plan_file",
     "read_header",
+    "user_metadata",
 ]
 
 FORMAT_KEY = "tensorkeep.format"
@@ -563,15 +566,6 @@ def decode_structure(stored: str, tensors: Mapping[str, Tensor], name: str) -> A
     # A level of data takes up to two of JSON: ["d", [key, value]].
     structure = parse(stored.encode(), what=f"{name}: the stored structure", max_depth=2 * MAX_DEPTH + 4)
     return decode(structure, tensors, what=name)
-
-
-def with_sparse(tensors: Mapping[str, Tensor], tree: Any) -> Mapping[str, Tensor | SparseTensor]:
-    """`tensors` with each SparseTensor of the tree in the place of its parts."""
-    sparse = {path: leaf for path, leaf in leaves(tree) if isinstance(leaf, SparseTensor)}
-    if not sparse:
-        return tensors
-    parts = {id(part) for each in sparse.values() for _, part in each.parts()}
-    return {**{name: tensor for name, tensor in tensors.items() if id(tensor) not in parts}, **sparse}
 
 
 def user_metadata(header: Header) -> dict[str, str]:

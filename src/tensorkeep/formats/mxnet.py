@@ -564,6 +564,16 @@ def _epochs(prefix: Path) -> str:
 _HOLDS = "one array, a list of arrays, or a dict of arrays by name (dense, csr, row_sparse)"
 
 FORMATS = {
-    "mxnet": Format(name="mxnet", suffixes=(".params", ".nd"), open=_open, plan=_plan, salvage=_salvage, holds=_HOLDS),
-    "mxnet-np": Format(name="mxnet-np", suffixes=(), open=_open, plan=_plan_np, salvage=_salvage, holds=_HOLDS),
+    "mxnet": Format(
+        name="mxnet",
+        suffixes=(".params", ".nd"),
+        open=_open,
+        plan=_plan,
+        salvage=_salvage,
+        holds=_HOLDS,
+        metadata=False,
+    ),
+    "mxnet-np": Format(
+        name="mxnet-np", suffixes=(), open=_open, plan=_plan_np, salvage=_salvage, holds=_HOLDS, metadata=False
+    ),
 }

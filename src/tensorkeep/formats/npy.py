@@ -69,4 +69,11 @@ def _plan(content: Content) -> WritePlan:
     return WritePlan("npy", [head, TensorSegment(name, tensor)], None, 1)
 
 
-FORMAT = Format(name="npy", suffixes=(".npy",), open=_open, plan=_plan, holds="one dense tensor of NumPy's own types")
+FORMAT = Format(
+    name="npy",
+    suffixes=(".npy",),
+    open=_open,
+    plan=_plan,
+    holds="one dense tensor of NumPy's own types",
+    metadata=False,
+)

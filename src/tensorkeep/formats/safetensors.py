@@ -15,7 +15,6 @@ from tensorkeep.formats._safetensors import (
     plan_file,
     read_header,
     user_metadata,
-    with_sparse,
 )
 
 __all__ = ["FORMAT"]
@@ -38,7 +37,7 @@ def _file(header: Header, source: ByteSource) -> TensorFile:
         source=source,
         path=source.name,
         format="safetensors",
-        tensors=header.tensors if tree is None else with_sparse(header.tensors, tree),
+        tensors=header.tensors,
         tree=tree,
         metadata=user_metadata(header),
         checksum=XXH3_128 if header.hashed else None,

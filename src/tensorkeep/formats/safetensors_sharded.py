@@ -29,7 +29,6 @@ from tensorkeep.formats._safetensors import (
     decode_structure,
     read_header,
     user_metadata,
-    with_sparse,
 )
 from tensorkeep.formats._shards import SHARDS_KEY, USER_KEY, check_index, safe_name
 
@@ -115,7 +114,7 @@ def _join(
         source=source,
         path=name,
         format="safetensors-sharded",
-        tensors=tensors if tree is None else with_sparse(tensors, tree),
+        tensors=tensors,
         tree=tree,
         metadata=user if type(user) is dict else {k: v for k, v in metadata.items() if not k.startswith("tensorkeep.")},
         sources=[header.source for header in headers.values()],
@@ -164,7 +163,7 @@ def _open_loose(folder: Path, unknown: str) -> TensorFile:
         source=None,
         path=str(folder),
         format="safetensors-folder",
-        tensors=tensors if tree is None else with_sparse(tensors, tree),
+        tensors=tensors,
         tree=tree,
         metadata=user_metadata(first),
         sources=[header.source for header in headers.values()],

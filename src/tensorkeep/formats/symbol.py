@@ -46,4 +46,6 @@ def _plan(content: Content) -> WritePlan:
     return WritePlan("symbol", [dumps(content.tree).encode("utf-8")])
 
 
-FORMAT = Format(name="symbol", suffixes=("-symbol.json",), open=_open, plan=_plan, holds="the graph of a network")
+FORMAT = Format(
+    name="symbol", suffixes=("-symbol.json",), open=_open, plan=_plan, holds="the graph of a network", metadata=False
+)
