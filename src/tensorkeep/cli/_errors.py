@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 from tensorkeep.cli._text import clean
@@ -32,20 +33,17 @@ OK, FOUND, USAGE, ERROR = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
-# The library's errors name its arguments; here they are options.
-_OPTIONS = (
-    ("verify=False", "--no-verify"),
-    ('unknown="inert"', "--unknown inert"),
-    ("unknown='inert'", "--unknown inert"),
-    ("flat=True (--flat)", "--flat"),
-    ("flat=True", "--flat"),
-    ("pass format=", "pass --format"),
-    ("only=", "--only "),
-    ("rename=", "--rename "),
-    ("shard_size=…", "--shard-size"),
-    ("shard_size=", "--shard-size "),
-    ("dtype=", "--dtype "),
-    ("format=", "--format "),
+# The library's errors name its arguments; on the command line they are options.
+_OPTIONS = tuple(
+    (re.compile(pattern), option)
+    for pattern, option in (
+        (r"\bverify=False\b", "--no-verify"),
+        (r"\bflat=True(?: \(--flat\))?", "--flat"),
+        (r"\b(unknown|dtype|format|shard_size|epoch)=(['\"]?)([\w.-]+)\2", r"--\1 \3"),
+        (r"\b(only|rename|dtype|format|shard_size)=(?=\W|$)", r"--\1 "),
+        (r"--shard_size\b", "--shard-size"),
+        (r"(--[a-z-]+) +(?=[.,;:)]|$)", r"\1"),
+    )
 )
 
 
@@ -64,8 +62,8 @@ def paragraph(err: BaseException) -> str | None:
     """What to tell a user of an expected error; None for a defect of ours, whose traceback helps."""
     if isinstance(err, TensorkeepError):
         text = str(err)
-        for name, option in _OPTIONS:
-            text = text.replace(name, option)
+        for pattern, option in _OPTIONS:
+            text = pattern.sub(option, text)
         return text
     if isinstance(err, OSError):
         return _system(err)
@@ -85,7 +83,6 @@ def _system(err: OSError) -> str:
 def _near(name: str) -> str:
     """A hint for a name that is not there: an MXNet checkpoint's prefix, or a near name in the folder."""
     import difflib
-    import re
 
     folder, base = os.path.split(name)
     try:

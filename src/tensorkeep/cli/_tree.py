@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from tensorkeep.cli._text import Column, clean, dim, nbytes_text, plural, shape_text, table
@@ -23,15 +23,17 @@ class _Node:
     nbytes: int = 0
 
 
-def tree_lines(rows: Sequence[tuple[str, Tensor | SparseTensor]], depth: int | None) -> list[str]:
-    """The lines of the tree of these (name, tensor) pairs, `depth` levels deep (None: all).
+def tree_lines(
+    rows: Sequence[tuple[str, Tensor | SparseTensor]], depth: int | None, tied: Set[str] = frozenset()
+) -> list[str]:
+    """The lines of the tree of these (name, tensor) pairs, `depth` levels deep (None: all). `tied` names take no bytes.
 
     Names are parted at "." and "/"; where no name has one of these, at "_" (as MXNet's names are).
     """
     separators = "./" if any("." in name or "/" in name for name, _ in rows) else "_"
     root = _Node("")
     for name, tensor in rows:
-        _add(root, _parts(name, separators), tensor)
+        _add(root, _parts(name, separators), tensor, 0 if name in tied else tensor.nbytes)
     cells: list[tuple[str, str, str, str]] = []
     _walk(root, "", depth, cells)
     columns = [Column("name", elastic=True), Column("type", style=dim), Column("shape", elastic=True)]
@@ -48,14 +50,14 @@ def _parts(name: str, separators: str) -> list[str]:
     return [*parts, name[start:]]
 
 
-def _add(root: _Node, parts: list[str], tensor: Tensor | SparseTensor) -> None:
+def _add(root: _Node, parts: list[str], tensor: Tensor | SparseTensor, nbytes: int) -> None:
     node = root
     root.tensors += 1
-    root.nbytes += tensor.nbytes
+    root.nbytes += nbytes
     for part in parts:
         node = node.inside.setdefault(part, _Node(part))
         node.tensors += 1
-        node.nbytes += tensor.nbytes
+        node.nbytes += nbytes
     node.tensor = tensor
 
 
@@ -70,8 +72,9 @@ def _walk(node: _Node, lead: str, depth: int | None, cells: list[tuple[str, str,
         branch, below = ("└─ ", "   ") if i == last else ("├─ ", "│  ")
         shown = lead + branch + clean(label if each.tensor is not None else label.rstrip("._/") or label)
         if each.tensor is not None:
+            size = nbytes_text(each.nbytes) if each.nbytes or not each.tensor.nbytes else "tied"
             kind = each.tensor.dtype if isinstance(each.tensor, Tensor) else f"{each.tensor.dtype} {each.tensor.kind}"
-            cells.append((shown, str(kind), shape_text(each.tensor.spec.shape), nbytes_text(each.tensor.nbytes)))
+            cells.append((shown, str(kind), shape_text(each.tensor.spec.shape), size))
         else:
             cells.append((shown, "", plural(each.tensors, "tensor"), nbytes_text(each.nbytes)))
         if each.inside and depth != 1:

@@ -174,7 +174,9 @@ def _request(request: Request) -> str:
 def _scan_sum(codes: list[int], others: int) -> str:
     parts = [f"{plural(len(codes), 'tensor file')}"]
     asking = codes.count(FOUND)
-    parts.append(bad(f"{count(asking)} ask for code") if asking else good("none asks for code"))
+    parts.append(
+        bad(f"{count(asking)} {'asks' if asking == 1 else 'ask'} for code") if asking else good("none asks for code")
+    )
     if ERROR in codes:
         parts.append(warn(f"{count(codes.count(ERROR))} unreadable"))
     if others:

@@ -18,8 +18,15 @@ from tensorkeep.api.saving import save
 from tensorkeep.cli import _options
 from tensorkeep.cli._text import clean, count, dim, json_document, nbytes_text, plural, write
 from tensorkeep.core.plan import Receipt
+from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.core.tensorfile import TensorFile
-from tensorkeep.errors import CorruptFileError, TensorkeepError, TensorNotFoundError, UnsupportedFormatError
+from tensorkeep.errors import (
+    CorruptFileError,
+    TensorkeepError,
+    TensorNotFoundError,
+    UnsupportedDataError,
+    UnsupportedFormatError,
+)
 
 __all__ = ["convert", "pick", "repair"]
 
@@ -79,22 +86,35 @@ def convert(
     _check_target(dst, format, shard_size)
     from tensorkeep.cli._progress import progress, size_of
 
-    with progress(f"convert {os.path.basename(src)}", size_of(src) * (1 if no_verify else 2)):
-        receipt = convert_file(
-            src,
-            dst,
-            only=list(only) or None,
-            rename=renames,
-            dtype=dtype,
-            flat=flat,
-            format=format,
-            shard_size=shard_size,
-            verify=not no_verify,
-            unknown=unknown,
-            epoch=epoch,
-        )
+    try:
+        with progress(f"convert {os.path.basename(src)}", size_of(src) * (1 if no_verify else 2)):
+            receipt = convert_file(
+                src,
+                dst,
+                only=list(only) or None,
+                rename=renames,
+                dtype=dtype,
+                flat=flat,
+                format=format,
+                shard_size=shard_size,
+                verify=not no_verify,
+                unknown=unknown,
+                epoch=epoch,
+            )
+    except UnsupportedDataError as err:
+        if flat or "flat" in str(err) or not _nested(src, epoch):
+            raise
+        hint = "--flat writes the tensors by name, without nesting and plain values."
+        raise UnsupportedDataError(f"{err} {hint}") from err
     _report(src, receipt, as_json)
     return 0
+
+
+def _nested(src: str, epoch: int | None) -> bool:
+    """Whether the file holds more than a flat dict of tensors."""
+    with open_file(src, unknown="inert", epoch=epoch) as file:
+        tree = file.structure
+        return type(tree) is not dict or not all(isinstance(each, (Tensor, SparseTensor)) for each in tree.values())
 
 
 def _renames(values: Sequence[str]) -> Any:

@@ -135,16 +135,17 @@ def _listing(file: TensorFile, only: Sequence[str], sort: str, limit: int | None
 def _beside(
     file: TensorFile, tensors: dict[str, Tensor | SparseTensor]
 ) -> tuple[list[tuple[str, str]], list[tuple[str, Any]]]:
-    """Tied names and plain values of the structure. Most files are a flat dict of tensors and have neither."""
+    """Names of tensors that another name has already, and plain values. Most files have neither."""
+    own: dict[int, str] = {}
+    tied = [(name, first) for name, tensor in tensors.items() if (first := own.setdefault(id(tensor), name)) != name]
+    values: list[tuple[str, Any]] = []
     structure = file.structure
     flat = type(structure) is dict and structure.keys() == tensors.keys()
     if flat and all(structure[name] is tensor for name, tensor in tensors.items()):
-        return [], []
+        return tied, values
     if file.graph is not None and not tensors:
-        return [], []
-    own = {id(tensor): name for name, tensor in reversed(tensors.items())}
+        return tied, values
     seen: set[int] = set()
-    tied, values = [], []
     for path, leaf in with_records(structure):
         if not isinstance(leaf, (Tensor, SparseTensor)):
             values.append((path, leaf))
@@ -171,7 +172,7 @@ def _page(listing: Listing, tree: bool, depth: int | None, limit: int | None) ->
     if tree and listing.rows:
         from tensorkeep.cli._tree import tree_lines
 
-        lines += ["", *tree_lines(listing.rows, depth)]
+        lines += ["", *tree_lines(listing.rows, depth, {name for name, _ in listing.tied})]
         lines += [dim(f"  {_sum(listing)}")]
     elif listing.rows or listing.hidden:
         lines += ["", *_tensor_table(listing)]
@@ -210,11 +211,12 @@ def _tensor_table(listing: Listing) -> list[str]:
         Column("size", right=True),
     ]
     names = [clean(name) for name, _ in listing.rows]
+    tied = {clean(name) for name, _ in listing.tied}
     before = _common(names) if max(map(len, names), default=0) > terminal_width() - _OTHER_COLUMNS > 0 else ""
     rows = [
         ("…" + name[len(before) :] if before else name, type_text(tensor), shape_text(tensor.spec.shape), size)
         for name, (_, tensor) in zip(names, listing.rows, strict=True)
-        for size in (nbytes_text(tensor.nbytes),)
+        for size in ("tied" if name in tied else nbytes_text(tensor.nbytes),)
     ]
     total = (plural(listing.chosen, "tensor"), "", plural(listing.elements, "value"), nbytes_text(listing.nbytes))
     lines = table(columns, rows, total=total if listing.chosen > 1 else None)
