@@ -13,6 +13,7 @@ from tensorkeep.core.bytesource import ByteSource
 from tensorkeep.core.dtypes import DTYPES, DType
 from tensorkeep.core.hashing import Digest
 from tensorkeep.core.tensor import Extent, SparseTensor, Tensor
+from tensorkeep.core.tree import Inert
 from tensorkeep.formats._pickle_parts import Cell, Global, InertCell, Known, Unfit, Unsupported
 
 __all__ = ["STORAGE_DTYPES", "TORCH", "TORCH_DTYPES", "Shelf", "Storage", "has_place", "storage_class"]
@@ -57,7 +58,7 @@ _SHELLS = [f"{kind}{bits}" for kind in ("int", "uint") for bits in range(1, 8)]
 def storage_class(cls: Any) -> tuple[DType | None, int, str]:
     """Element type, bytes an element and torch's dtype name of a storage class; the type is None for untyped bytes and for
     types that have no representation."""
-    if type(cls) is not Global or not cls.module.startswith("torch"):
+    if type(cls) not in (Global, Inert) or cls.module.partition(".")[0] != "torch":
         raise Unfit("the class of a storage is none of torch's")
     dtype = STORAGE_DTYPES.get(cls.name)
     if dtype is not None:
@@ -438,6 +439,9 @@ def _table() -> dict[tuple[str, str], Known]:
     table["torch", "per_channel_affine_float_qparams"] = Known(value="torch.per_channel_affine_float_qparams")
     for name in [*STORAGE_DTYPES, *_OTHER_STORAGES]:
         table["torch", name] = table["torch.cuda", name] = Known()
+        # The class of a tensor, as torch 0.1 noted it beside each.
+        tensor = name.removesuffix("Storage") + "Tensor"
+        table["torch", tensor] = table["torch.cuda", tensor] = Known()
     for name in ("UntypedStorage", "_UntypedStorage", "TypedStorage"):
         table["torch.storage", name] = table["torch", name] = Known()
     table["torch.cuda", "UntypedStorage"] = Known()
