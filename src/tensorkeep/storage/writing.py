@@ -1,19 +1,44 @@
-"""Carry out a WritePlan: to a file, atomically and durably, or to a stream, in order."""
+"""Carry out a WritePlan: to a file, atomically and durably, or to a stream, in order.
+
+Small files are written through the page cache and synced. Large ones on local file systems go around it: their blocks
+are copied and checksummed by one thread and written directly by others, so that the disk is busy from the first block on;
+writing through the cache begins to fill the disk only at the sync.
+"""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
-from tensorkeep.core.hashing import Digest, new_hasher
-from tensorkeep.core.plan import Deferred, Receipt, WritePlan
-from tensorkeep.core.tensor import Tensor
+from tensorkeep.core.hashing import Digest
+from tensorkeep.core.plan import Deferred, Receipt, Segment, TensorSegment, WritePlan
+from tensorkeep.core.progress import advance
+from tensorkeep.errors import SaveError
+from tensorkeep.storage._direct import direct_is_known, open_direct, threads
+from tensorkeep.storage._feed import Later, feed, segment_sizes
+from tensorkeep.storage._pool import Inline, Pool
 from tensorkeep.storage.atomic import replace_file, save_error, write_all
 
 __all__ = ["write_file", "write_stream"]
 
-_BLOCK_NBYTES = 2 << 20
+POOL_FROM_NBYTES = 32 << 20
+"""From this size on threads write while others fill. Below, starting them and their memory cost more than they gain."""
+
+DEFERRED_EVERY_NBYTES = 1 << 20
+"""Direct writes are for files with at most one Deferred segment in so many bytes: each is a page to be read back."""
+
+BLOCK_NBYTES = 2 << 20
+"""What is filled and written at once by the pool; 8 of them are 16 MiB of extra memory."""
+
+INLINE_BLOCK_NBYTES = 1 << 20
+"""What is filled and written at once without threads: it stays in the processor's cache."""
+
+_BUFFERS = 8
+_DIRECT_THREADS = 4  # requests that the disk has at once
+_CACHED_THREADS = 2  # one file has one lock for writes through the cache
 
 
 def write_file(path: str | os.PathLike[str], plan: WritePlan) -> Receipt:
@@ -22,77 +47,121 @@ def write_file(path: str | os.PathLike[str], plan: WritePlan) -> Receipt:
     Raises:
         SaveError, NotEnoughSpaceError: as `replace_file`.
     """
-    digests: dict[str, Digest] = {}
-    with replace_file(path, nbytes=plan.nbytes) as out:
-        offset = 0
-        later: list[tuple[int, Deferred]] = []
-        for segment in plan.segments:
-            if isinstance(segment, Deferred):
-                later.append((offset, segment))
-                offset += segment.nbytes
-            elif isinstance(segment, bytes):
-                write_all(out.fd, memoryview(segment), offset)
-                offset += len(segment)
-            else:
-                for block in _hashed(segment.name, segment.tensor, plan.checksum, digests):
-                    write_all(out.fd, block, offset)
-                    offset += block.nbytes
-        for at, deferred in later:
-            write_all(out.fd, memoryview(_made(deferred, digests)), at)
-    name = os.fspath(path)
-    return Receipt(name, plan.format, plan.nbytes, plan.tensors, (name,), digests)
+    name = os.fsdecode(path)
+    sizes = segment_sizes(plan.segments)
+    total = sum(sizes)
+    with replace_file(name, nbytes=total) as out:
+        if total < POOL_FROM_NBYTES:
+            sink = Inline(out.fd, max(1, min(total, INLINE_BLOCK_NBYTES)))
+            digests, later = feed(plan.segments, sizes, plan.checksum, sink)
+        else:
+            digests, later = _write_large(out.fd, plan, sizes, total)
+        for offset, segment in later:
+            write_all(out.fd, memoryview(_made(segment, digests)), offset)
+    return Receipt(name, plan.format, total, plan.tensors, (name,), digests)
+
+
+def _write_large(fd: int, plan: WritePlan, sizes: list[int], total: int) -> tuple[dict[str, Digest], Later]:
+    direct = None
+    deferred = sum([type(segment) is Deferred for segment in plan.segments])
+    if deferred * DEFERRED_EVERY_NBYTES <= total and direct_is_known(fd):
+        direct = open_direct(fd, os.O_WRONLY)
+    try:
+        if direct is not None:
+            _reserve(fd, total)
+        count = threads(_CACHED_THREADS) if direct is None else _DIRECT_THREADS
+        with Pool(fd, direct, BLOCK_NBYTES, buffers=_BUFFERS, threads=count) as pool:
+            return feed(plan.segments, sizes, plan.checksum, pool)
+    finally:
+        if direct is not None:
+            os.close(direct)
+
+
+def _reserve(fd: int, nbytes: int) -> None:
+    # Direct writes that extend a file wait for one another; into reserved blocks they run side by side.
+    try:
+        os.posix_fallocate(fd, 0, nbytes)
+    except OSError as err:
+        if err.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
 
 
 def write_stream(file: Any, plan: WritePlan) -> Receipt:
     """Write the plan's bytes in order to an open binary file object, which stays open; nothing is synced.
 
     Raises:
-        SaveError: the file object's write raised an OSError; the stream then holds part of the bytes.
+        SaveError: the file object refuses (an OSError of its write, chained), or a tensor changed between its checksum
+            and its bytes. The stream then holds a part of the data.
     """
-    digests: dict[str, Digest] = {}
     name = getattr(file, "name", None)
     label = name if isinstance(name, str) else f"<{type(file).__name__}>"
-    last_tensor = max((i for i, s in enumerate(plan.segments) if not isinstance(s, (bytes, Deferred))), default=-1)
-    if any(isinstance(segment, Deferred) for segment in plan.segments[: last_tensor + 1]):
-        for segment in plan.segments:
-            if not isinstance(segment, (bytes, Deferred)):
-                for _ in _hashed(segment.name, segment.tensor, plan.checksum, digests):
-                    pass
-    for segment in plan.segments:
-        if isinstance(segment, Deferred):
-            _write_to(file, memoryview(_made(segment, digests)), label)
-        elif isinstance(segment, bytes):
-            _write_to(file, memoryview(segment), label)
-        else:
-            for block in _hashed(segment.name, segment.tensor, plan.checksum, digests):
-                _write_to(file, block, label)
-    return Receipt(label, plan.format, plan.nbytes, plan.tensors, (), digests)
-
-
-def _write_to(file: Any, data: memoryview, label: str) -> None:
+    sizes = segment_sizes(plan.segments)
+    body = 1 + max((i for i, s in enumerate(plan.segments) if type(s) is TensorSegment), default=-1)
+    segments: list[Segment] = plan.segments[:body]
+    early: Mapping[str, Digest] = {}
+    if any(type(segment) is Deferred for segment in segments):
+        # What stands before the tensors needs their checksums: they are passed twice.
+        early, _ = feed(segments, sizes, plan.checksum, _Nowhere())
+        segments = [_made(s, early) if isinstance(s, Deferred) else s for s in segments]
     try:
-        done = 0
-        while done < data.nbytes:
-            count = file.write(data[done:])
-            done = data.nbytes if count is None else done + count  # buffered writers take everything
-            if count == 0:
-                raise OSError("the stream takes no more bytes")
+        digests, _ = feed(segments, sizes, plan.checksum, _Stream(file))
+        _check_unchanged(label, early, digests)
+        for segment in plan.segments[body:]:
+            _write_to(file, _made(segment, digests) if isinstance(segment, Deferred) else segment)
     except OSError as err:
         raise save_error(label, err, state="The stream holds a part of the data.") from err
+    return Receipt(label, plan.format, sum(sizes), plan.tensors, (), digests)
 
 
-def _hashed(name: str, tensor: Tensor, checksum: str | None, digests: dict[str, Digest]) -> Iterator[memoryview]:
-    hasher = None if checksum is None else new_hasher(checksum)
-    for block in tensor.blocks(_BLOCK_NBYTES):
-        held = memoryview(bytes(block))
-        if hasher is not None:
-            hasher.update(held)
-        yield held
-    if hasher is not None and checksum is not None:
-        digests[name] = Digest(checksum, hasher.hexdigest())
+def _check_unchanged(label: str, early: Mapping[str, Digest], digests: Mapping[str, Digest]) -> None:
+    changed = [name for name, digest in early.items() if digests[name] != digest]
+    if changed:
+        shown = ", ".join(map(repr, changed[:5])) + (" …" if len(changed) > 5 else "")
+        raise SaveError(
+            errno.EBUSY,
+            f"{label}: tensors changed while they were saved ({shown}), so that their checksums do not fit. "
+            "The stream holds a part of the data. Pause what writes to them, or save copies.",
+        )
 
 
-def _made(deferred: Deferred, digests: dict[str, Digest]) -> bytes:
-    data = deferred.make(digests)
-    assert len(data) == deferred.nbytes, (len(data), deferred.nbytes)
+class _Nowhere:
+    """A Sink for the checksums alone."""
+
+    def __init__(self) -> None:
+        self._block = memoryview(bytearray(INLINE_BLOCK_NBYTES))
+
+    def take(self) -> memoryview:
+        return self._block
+
+    def give(self, nbytes: int, offset: int) -> None:
+        pass
+
+
+class _Stream(_Nowhere):
+    """A Sink that writes to a file object in order."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__()
+        self._file = file
+
+    def give(self, nbytes: int, offset: int) -> None:
+        _write_to(self._file, self._block[:nbytes])
+        advance(nbytes)
+
+
+def _write_to(file: Any, data: Any) -> None:
+    # Other objects than these may keep what they are given, and our buffer is used again: they get a copy.
+    known = isinstance(file, (io.BytesIO, io.BufferedWriter, io.FileIO, io.BufferedRandom))
+    view = memoryview(data if known else bytes(data))
+    done = 0
+    while done < view.nbytes:
+        count = file.write(view[done:] if known else bytes(view[done:]))
+        if count == 0:
+            raise OSError(errno.EIO, "the stream takes no more bytes")
+        done = view.nbytes if count is None else done + count
+
+
+def _made(segment: Deferred, digests: Mapping[str, Digest]) -> bytes:
+    data = segment.make(digests)
+    assert len(data) == segment.nbytes, (len(data), segment.nbytes)
     return data
