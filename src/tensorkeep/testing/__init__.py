@@ -23,6 +23,9 @@ __all__ = ["FormatContract"]
 def __getattr__(name: str) -> Any:
     # pytest is imported only by those who write tests with it.
     if name == "FormatContract":
+        import pytest
+
+        pytest.register_assert_rewrite("tensorkeep.testing.contract")  # failures then show their values
         from tensorkeep.testing.contract import FormatContract
 
         return FormatContract
