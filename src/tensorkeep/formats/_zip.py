@@ -228,7 +228,6 @@ def read_directory(source: ByteSource, *, deflated: bool) -> Directory:
     rows: list[_Row] = []
     names: set[str] = set()
     allowed = (STORED, DEFLATED) if deflated else (STORED,)
-    odd = b".." in raw or b"\\" in raw  # in hardly any file, and then every name is looked at closely
     unpack, size, stop, inflated, pos = _CENTRAL.unpack_from, _CENTRAL.size, len(raw), 0, 0
     for _ in range(count):
         if pos + size > stop:
@@ -242,10 +241,9 @@ def read_directory(source: ByteSource, *, deflated: bool) -> Directory:
             nbytes, stored, header, disk = _zip64(
                 source, directory_at + after, raw[after : after + e], (nbytes, stored, header, disk)
             )
-        if odd or not name_raw.isascii() or not name_raw or name_raw[0] == 0x2F or b"\0" in name_raw:
+        name = name_raw.decode("ascii") if name_raw.isascii() else ""
+        if is_path(name):
             name = _decode(source, directory_at + pos, name_raw, flags)
-        else:
-            name = name_raw.decode("ascii")
         if flags & ~_KNOWN_FLAGS or method not in allowed:
             raise _refused(source, name, flags, method)
         if method:
