@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from tensorkeep.api.selecting import Only, Rename, select
 from tensorkeep.core.bytesource import open_source
+from tensorkeep.core.collector import collector_paused
 from tensorkeep.core.dtypes import DType, numpy_dtype
 from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.core.tensorfile import TensorFile
@@ -113,9 +114,10 @@ def load(
             damage = file.check()
             if damage:
                 raise CorruptFileError(damage_text(file, damage))
-        tree = select(file, only=only, rename=rename)
         finish = _finish(framework, device, dtype)
-        return _materialise(tree, file, verify, finish)
+        with collector_paused():
+            tree = select(file, only=only, rename=rename)
+            return _materialise(tree, file, verify, finish)
 
 
 def damage_text(file: TensorFile, damage: list[str]) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tensorkeep.core.collector import collector_paused
 from tensorkeep.core.plan import Receipt
 from tensorkeep.core.tensorfile import TensorFile
 from tensorkeep.core.tree import Content, flatten
@@ -94,15 +95,16 @@ def write(
             f"{path}: files of the format {chosen.name} have no room for metadata ({', '.join(map(repr, metadata))}). "
             "Leave it out, or save as .safetensors, .npz or .pt."
         )
-    content = _content(data, {**(inherited or {}), **(metadata or {})} if chosen.metadata else None)
-    if shard_size is not None or chosen.name == "safetensors-sharded":
-        return _write_shards(path, content, chosen, shard_size)
-    if chosen.plan is None:
-        written = ", ".join(formats.names(written=True))
-        raise UnsupportedFormatError(
-            f"{path}: the format {chosen.name} is read but not written. Written are {written}."
-        )
-    plan = chosen.plan(content)
+    with collector_paused():
+        content = _content(data, {**(inherited or {}), **(metadata or {})} if chosen.metadata else None)
+        if shard_size is not None or chosen.name == "safetensors-sharded":
+            return _write_shards(path, content, chosen, shard_size)
+        if chosen.plan is None:
+            written = ", ".join(formats.names(written=True))
+            raise UnsupportedFormatError(
+                f"{path}: the format {chosen.name} is read but not written. Written are {written}."
+            )
+        plan = chosen.plan(content)
     from tensorkeep.storage.writing import write_file, write_stream
 
     return write_file(os.fspath(path), plan) if to_path else write_stream(path, plan)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import base64
 import math
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tensorkeep.core.bounds import MAX_DEPTH
+from tensorkeep.core.dtypes import dtype_of_numpy
 from tensorkeep.core.foreign import as_tensor
 from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.errors import CorruptFileError, UnsupportedDataError
@@ -86,11 +88,13 @@ def flatten(data: Any, metadata: Mapping[str, str] | None = None) -> Content:
     names: dict[int, str] = {}
     tied = _Tied()
     sparse_seen: dict[int, tuple[Any, SparseTensor]] = {}
+    numpy = sys.modules.get("numpy")
+    ndarray = None if numpy is None else numpy.ndarray
 
     def add(value: Any, tensor: Tensor, name: str) -> Tensor:
         first = tied.first(value, tensor)
         if first is tensor and id(first) not in names:
-            unique = unique_name(name, tensors)
+            unique = unique_name(name, tensors) if name in tensors else name
             tensors[unique] = first
             names[id(first)] = unique
         return first
@@ -104,6 +108,8 @@ def flatten(data: Any, metadata: Mapping[str, str] | None = None) -> Content:
         if kind is list or kind is tuple or kind.__name__ == "Size":
             items = [visit(item, f"{path}.{i}" if path else str(i), depth + 1) for i, item in enumerate(node)]
             return items if kind is list else tuple(items)
+        if kind is ndarray and (dtype := dtype_of_numpy(node.dtype)) is not None:
+            return add(node, Tensor(node.shape, dtype, array=node), path or SINGLE_NAME)
         if isinstance(node, Mapping):
             return _visit_mapping(node, path, depth, visit)
         if id(node) in sparse_seen:
@@ -161,8 +167,6 @@ def _mapping_is_plain(node: Mapping[Any, Any]) -> bool:
 
 
 def _is_numpy_scalar(value: Any) -> bool:
-    import sys
-
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, numpy.generic) and not isinstance(value, (numpy.void, numpy.str_))
 
@@ -200,16 +204,22 @@ class _Tied:
 
     def first(self, value: Any, tensor: Tensor) -> Tensor:
         """The Tensor that came first for this memory: `tensor` itself when it is the first."""
+        if tensor._array is value and (owner := value if value.base is None else value.base) is not None:
+            # A NumPy array whose memory nobody else showed so far: the usual case, decided first.
+            if id(owner) not in self._owners and 0 not in tensor.shape:
+                self._owners[id(owner)] = tensor
+                self._kept.append(owner)  # an id means something only while the object lives
+                return tensor
         key = self._key(value, tensor)
         return tensor if key is None else self._first.setdefault(key, tensor)
 
     def _key(self, value: Any, tensor: Tensor) -> Any:
-        if tensor.extent is not None:
-            ext = tensor.extent
-            return (id(ext.source), ext.offset, ext.strides, tensor.shape, tensor.dtype) if ext.nbytes else None
         array = tensor._array
         if array is None:
-            return id(tensor)
+            ext = tensor.extent
+            if ext is None:
+                return id(tensor)
+            return (id(ext.source), ext.offset, ext.strides, tensor.shape, tensor.dtype) if ext.nbytes else None
         if 0 in tensor.shape:
             return None
         if hasattr(value, "data_ptr"):  # torch: the address is at hand

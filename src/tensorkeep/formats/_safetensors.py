@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from tensorkeep.core.bounds import MAX_DEPTH, MAX_HEADER_NBYTES, checked_nbytes
 from tensorkeep.core.bytesource import ByteSource
+from tensorkeep.core.collector import collector_paused
 from tensorkeep.core.dtypes import DTYPES, DType
 from tensorkeep.core.hashing import XXH3_128, Digest
 from tensorkeep.core.plan import Deferred, TensorSegment, WritePlan
@@ -160,11 +161,12 @@ def read_header(source: ByteSource, *, whole: bool = True) -> Header:
         ) from err
     if not text.startswith("{"):
         raise CorruptFileError(f"{name}: the header at byte 8 begins with {text[:1]!r}, not '{{'. The file is damaged.")
-    fast = _fast(text)
-    metadata, entries = fast if fast is not None else _general(text, raw, name)
-    header = Header(source, metadata, 8 + length)
-    _check_header_hash(raw, metadata, name)
-    _add_tensors(header, entries, whole)
+    with collector_paused():
+        fast = _fast(text)
+        metadata, entries = fast if fast is not None else _general(text, raw, name)
+        header = Header(source, metadata, 8 + length)
+        _check_header_hash(raw, metadata, name)
+        _add_tensors(header, entries, whole)
     return header
 
 
