@@ -167,10 +167,10 @@ def test_none_arrays_are_none(none: bytes) -> None:
 
 
 def test_none_is_written_as_a_none_array() -> None:
-    """V2: no dimensions; V3: unknown dimensions. Nothing follows."""
+    """V2: no dimensions; V3: one unknown dimension. Nothing follows."""
     one = np.ones(1, np.float32)
     assert written([None, one]) == list_file([struct.pack("<Iii", V2, 0, 0), dense((1,), 0, f32(1.0))])
-    expected = list_file([struct.pack("<Iii", V3, 0, -1), dense((1,), 0, f32(1.0), magic=V3)])
+    expected = list_file([struct.pack("<Iiiq", V3, 0, 1, -1), dense((1,), 0, f32(1.0), magic=V3)])
     assert written([None, one], "mxnet-np") == expected
 
 

@@ -276,8 +276,9 @@ def dense_header(shape: tuple[int, ...], dtype: DType, version: int) -> bytes:
 
 
 def none_header(version: int) -> bytes:
-    """All of a "none" array."""
-    return _HEAD.pack(V3, 0, -1) if version == 3 else _HEAD.pack(V2, 0, 0)
+    """All of a "none" array: no dimensions; in V3, where that is a number, one unknown dimension."""
+    # An unknown number of dimensions (-1) means the same, but reading it back crashes MXNet 1.9.1.
+    return _HEAD.pack(V3, 0, 1) + struct.pack("<q", -1) if version == 3 else _HEAD.pack(V2, 0, 0)
 
 
 def sparse_header(sparse: SparseTensor) -> bytes:
