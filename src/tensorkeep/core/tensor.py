@@ -68,7 +68,7 @@ class Extent(NamedTuple):
 
 
 class Tensor:
-    """A TensorSpec and a way to get its bytes. Made by opening a file, or from any framework's array (`tk.tensor`).
+    """A TensorSpec and a way to get its bytes. Made by opening a file; `tk.save` takes it as data.
 
     `shape`, `dtype`, `nbytes` cost nothing. `numpy()`, indexing and `torch()` read; from an uncompressed local file they
     give read-only views of the mapped file without a copy.

@@ -204,8 +204,9 @@ class _Tied:
 
     def first(self, value: Any, tensor: Tensor) -> Tensor:
         """The Tensor that came first for this memory: `tensor` itself when it is the first."""
-        if tensor._array is value and (owner := value if value.base is None else value.base) is not None:
+        if tensor._array is value and value is not None:
             # A NumPy array whose memory nobody else showed so far: the usual case, decided first.
+            owner = value if value.base is None else value.base
             if id(owner) not in self._owners and 0 not in tensor.shape:
                 self._owners[id(owner)] = tensor
                 self._kept.append(owner)  # an id means something only while the object lives
