@@ -7,13 +7,14 @@ give a mixture of old and new values, never a file whose checksums do not fit.
 from __future__ import annotations
 
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import accumulate, pairwise, repeat
 from typing import Any, Protocol
 
 from tensorkeep.core.hashing import XXH3_128, Digest, digest_of, new_hasher
 from tensorkeep.core.plan import Deferred, Segment, TensorSegment
-from tensorkeep.core.tensor import Tensor
 
 __all__ = ["Later", "Sink", "feed", "segment_sizes"]
 
@@ -57,22 +58,31 @@ def segment_sizes(segments: Sequence[Segment]) -> list[int]:
 
 
 def feed(
-    segments: Sequence[Segment], sizes: Sequence[int], checksum: str | None, sink: Sink
+    segments: list[Segment], sizes: Sequence[int], checksum: str | None, sink: Sink
 ) -> tuple[dict[str, Digest], Later]:
     """Give all segments to `sink` in order; the checksums, and the Deferred segments, in whose places are zeros."""
     digests: dict[str, Digest] = {}
     later: Later = []
     blocks = _Blocks(sink)
-    count = len(segments)
-    i = 0
-    while i < count:
-        segment = segments[i]
+    ends = list(accumulate(sizes))
+    whole = [k for k, s in enumerate(segments) if sizes[k] > SMALL_NBYTES or type(s) is not TensorSegment]
+    first = 0
+    for k in [*whole, len(segments)]:
+        while first < k:  # small tensors, as many as fit into the block
+            before = ends[first] - sizes[first]
+            last = bisect_right(ends, before + blocks.room, first, k)
+            run: list[TensorSegment] = segments[first : max(last, first + 1)]  # type: ignore[assignment]  # see `whole`
+            if last > first:
+                blocks.add_small(run, sizes[first:last], checksum, digests)
+            else:
+                blocks.add_tensor(run[0], checksum, digests)
+            first += len(run)
+        first = k + 1
+        if k == len(segments):
+            break
+        segment = segments[k]
         if type(segment) is TensorSegment:
-            if sizes[i] <= SMALL_NBYTES and (last := _joinable(segments, sizes, i, blocks.room)) > i:
-                blocks.add_joined(segments[i:last], sizes[i:last], checksum, digests)  # type: ignore[arg-type]  # checked one by one
-                i = last
-                continue
-            blocks.add_tensor(segment.name, segment.tensor, checksum, digests)
+            blocks.add_tensor(segment, checksum, digests)
         elif type(segment) is Deferred:
             later.append((blocks.offset, segment))
             for start in range(0, segment.nbytes, PASS_NBYTES):
@@ -80,32 +90,24 @@ def feed(
         else:
             assert isinstance(segment, bytes)
             blocks.add(segment)
-        i += 1
     blocks.close()
     return digests, later
 
 
-def _joinable(segments: Sequence[Segment], sizes: Sequence[int], first: int, room: int) -> int:
-    """Up to where the segments from `first` on are small arrays whose memory is as the file will have it."""
+def _joined(arrays: list[Any]) -> bytes | None:
+    """The bytes of the arrays as a file has them; None unless that is just their memory, one after the other."""
     import numpy as np
 
-    ndarray = np.ndarray
-    dtype = None
-    for i in range(first, len(segments)):
-        segment = segments[i]
-        size = sizes[i]
-        room -= size
-        if room < 0 or size > SMALL_NBYTES or type(segment) is not TensorSegment:
-            return i
-        array = segment.tensor._array
-        if type(array) is not ndarray or not array.flags.c_contiguous:
-            return i
-        if array.dtype is not dtype:
-            dtype = array.dtype
-            # ml_dtypes' types (kind V) have no buffer format; join would refuse them.
-            if dtype.kind not in "biufc" or (dtype.itemsize > 1 and dtype.isnative == _BIG_ENDIAN):
-                return i
-    return len(segments)
+    if set(map(type, arrays)) != {np.ndarray}:
+        return None
+    for dtype in {array.dtype for array in arrays}:
+        # ml_dtypes' types (kind V) have no buffer format: join refuses them.
+        if dtype.kind not in "biufc" or (dtype.itemsize > 1 and dtype.isnative == _BIG_ENDIAN):
+            return None
+    try:
+        return b"".join(arrays)
+    except (BufferError, TypeError, ValueError):  # one is not contiguous
+        return None
 
 
 class _Blocks:
@@ -154,20 +156,25 @@ class _Blocks:
             self.filled += size
             yield place
 
-    def add_tensor(self, name: str, tensor: Tensor, checksum: str | None, digests: dict[str, Digest]) -> None:
+    def add_tensor(self, segment: TensorSegment, checksum: str | None, digests: dict[str, Digest]) -> None:
         hasher = None if checksum is None else new_hasher(checksum)
-        for piece in tensor.blocks():
+        for piece in segment.tensor.blocks():
             for place in self.copied(piece):
                 if hasher is not None:
                     hasher.update(place)
         if hasher is not None and checksum is not None:
-            digests[name] = Digest(checksum, hasher.hexdigest())
+            digests[segment.name] = Digest(checksum, hasher.hexdigest())
 
-    def add_joined(
+    def add_small(
         self, segments: Sequence[TensorSegment], sizes: Sequence[int], checksum: str | None, digests: dict[str, Digest]
     ) -> None:
+        """Append tensors that fit into the block together."""
+        data = _joined([segment.tensor._array for segment in segments])
+        if data is None:
+            for segment in segments:
+                self.add_tensor(segment, checksum, digests)
+            return
         start = self.filled
-        data = b"".join([segment.tensor._array for segment in segments])
         self.filled += len(data)
         self.block[start : self.filled] = data
         if checksum is None:
@@ -177,7 +184,9 @@ class _Blocks:
         if checksum == XXH3_128:
             from xxhash import xxh3_128_hexdigest
 
-            digests.update(zip(names, map(Digest, repeat(checksum), map(xxh3_128_hexdigest, pieces)), strict=True))
+            # As Digest(checksum, value) makes them, at a quarter of its cost.
+            make: Any = partial(tuple.__new__, Digest)
+            digests.update(zip(names, map(make, zip(repeat(checksum), map(xxh3_128_hexdigest, pieces))), strict=True))
         else:
             digests.update({name: digest_of(piece, checksum) for name, piece in zip(names, pieces, strict=True)})
 
