@@ -112,11 +112,9 @@ def _dense(file: TensorFile) -> Iterator[tuple[str, Tensor]]:
 
 
 def _values(name: str, old: Tensor, new: Tensor) -> Change | None:
-    if old.dtype == new.dtype:
-        if old.digest is not None and old.digest == new.digest and old.digest.algorithm == "xxh3-128":
-            return None
-        if _same_bytes(old, new):
-            return None
+    # Equal checksums in both headers are no proof: a damaged copy carries those of the original.
+    if old.dtype == new.dtype and _same_bytes(old, new):
+        return None
     if old.dtype.bits == 6 or new.dtype.bits == 6:
         return Change(name, "changed", old.spec, new.spec)
     import numpy as np
