@@ -156,7 +156,9 @@ def _targets(paths: tuple[str, ...], recursive: bool) -> Iterator[tuple[str, boo
 
 def _scan_lines(path: str, report: ScanReport) -> list[str]:
     kind = [report.format, *([plural(report.pickles, "pickle")] if report.pickles else [])]
-    verdict = good("data only") if report.data_only else bad("asks for code")
+    verdict = (
+        good("data only") if report.data_only else bad("asks for code" if report.unknown else "not provably data only")
+    )
     lines = [f"{bold(clean(path))}  {verdict}  {dim(', '.join(kind))}"]
     unknown = report.unknown
     lines += [f"  {_request(each)}" for each in unknown[:_SHOWN]]
