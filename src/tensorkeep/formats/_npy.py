@@ -23,7 +23,21 @@ from tensorkeep.errors import (
     UnsupportedFormatError,
 )
 
-__all__ = ["MAGIC", "MAX_HEADER_NBYTES", "PREFIX_NBYTES", "Header", "dtype_of", "header_bytes", "parse", "prefix"]
+__all__ = [
+    "GUESSED",
+    "MAGIC",
+    "MAX_HEADER_NBYTES",
+    "PREFIX_NBYTES",
+    "Header",
+    "dtype_of",
+    "guess_note",
+    "header_bytes",
+    "nbytes_of",
+    "parse",
+    "prefix",
+    "strides_of",
+    "string_header",
+]
 
 MAGIC = b"\x93NUMPY"
 
@@ -193,9 +207,16 @@ _known: dict[str, tuple[DType, bool]] = {
     for order in ("<", ">", "|", "=", "")
     if order != "|" or DTYPES[name].bits == 8
 }
-# MXNet 2.0 writes bfloat16 as b2. NumPy writes every type of ml_dtypes as "<V" and its size (a true void type is "|V"),
-# and the only one of two bytes is bfloat16.
-_known |= {"<b2": (DTYPES["bfloat16"], False), "<V2": (DTYPES["bfloat16"], False)}
+_known["<b2"] = (DTYPES["bfloat16"], False)  # MXNet 2.0's name; NumPy does not know it
+
+GUESSED = {"<V2": "bfloat16", "<f1": "float8_e5m2"}
+"""How NumPy writes types of ml_dtypes. Each of these two stands for one type only; "<V1" for a dozen, so it is not read."""
+_known |= {descr: (DTYPES[name], False) for descr, name in GUESSED.items()}
+
+
+def guess_note(descr: str, where: str) -> str:
+    """The sentence that says so, for `TensorFile.notes`."""
+    return f"the elements of {where} are called {descr!r}: read as {GUESSED[descr]}, whose name NumPy leaves out"
 
 
 def dtype_of(header: Header, *, what: str) -> tuple[DType, bool]:

@@ -45,7 +45,7 @@ class Members:
 
     def __init__(self, source: ByteSource) -> None:
         self.source = source
-        self.guesses: list[str] = []
+        self.notes: dict[str, str] = {}
         self.unguarded: list[Entry] = []
         self._whole = source.whole()
         self._heads: dict[bytes, _Head] = {}
@@ -120,8 +120,8 @@ class Members:
         header = _npy.parse(raw[begin:], what=what)
         dtype, big_endian = _npy.dtype_of(header, what=what)
         nbytes = _npy.nbytes_of(header, dtype, what=what)
-        if header.descr == "<V2":
-            self.guesses.append(entry.name)
+        if header.descr in _npy.GUESSED:
+            self.notes[header.descr] = _npy.guess_note(header.descr, f"{entry.name!r} (and others of this type)")
         crc = crc_of_both(zlib.crc32(raw), 0, nbytes)
         return _Head(header.shape, dtype, big_endian, _npy.strides_of(header), len(raw), nbytes, crc)
 

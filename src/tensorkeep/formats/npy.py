@@ -10,9 +10,11 @@ from tensorkeep.core.tree import SINGLE_NAME, Content
 from tensorkeep.errors import CorruptFileError, TruncatedFileError, UnsupportedDataError
 from tensorkeep.formats import Format
 from tensorkeep.formats._npy import (
+    GUESSED,
     MAGIC,
     PREFIX_NBYTES,
     dtype_of,
+    guess_note,
     header_bytes,
     nbytes_of,
     parse,
@@ -48,9 +50,7 @@ def _open(source: ByteSource, unknown: str) -> TensorFile:
         )
     extent = Extent(source, start, size, strides_of(header), big_endian)
     tensor = Tensor(header.shape, dtype, extent=extent)
-    notes = []
-    if header.descr == "<V2":
-        notes.append("its elements are called '<V2'; they are read as bfloat16, which NumPy writes without its name")
+    notes = [guess_note(header.descr, "the array")] if header.descr in GUESSED else []
     return TensorFile(
         source=source, path=what, format="npy", tensors={SINGLE_NAME: tensor}, tree=tensor, notes=notes, checksum=None
     )

@@ -63,11 +63,7 @@ def _build(source: ByteSource, entries: dict[str, Entry], beside: Beside, *, ine
                     hint = ' With unknown="inert" the other tensors of the archive can be read.'
                     raise type(err)(f"{err}{hint}") from None
                 others[name[:-4]] = Inert("numpy", "ndarray", (str(err),))
-    if members.guesses:
-        notes.append(
-            f"the elements of {', '.join(members.guesses[:3])} are called '<V2'; they are read as bfloat16, which NumPy "
-            "writes without its name"
-        )
+    notes += members.notes.values()
     tree = tensors[SINGLE_NAME] if alone else {**tensors, **others} if others else None
 
     def structure() -> Any:
