@@ -22,7 +22,7 @@ from tensorkeep.core.hashing import XXH3_128, Digest, Hasher, digest_of, new_has
 from tensorkeep.core.progress import advance
 from tensorkeep.storage._direct import ALIGN, aligned_memory, direct_is_known, open_direct, round_up, threads
 
-__all__ = ["Arena", "Ranges", "fill"]
+__all__ = ["Arena", "Ranges", "fill", "is_cached"]
 
 ARENA_NBYTES = 32 << 20
 """The most that small tensors share: keeping one of them keeps no more than this."""
@@ -162,7 +162,7 @@ def fill(
     sizes = list(map(sub, ranges.ends, ranges.starts))
     total = sum(sizes)
     direct = None
-    if total >= DIRECT_FROM_NBYTES and not _is_cached(fd, ranges) and direct_is_known(fd):
+    if total >= DIRECT_FROM_NBYTES and not is_cached(source, ranges.starts[0], ranges.ends[-1]) and direct_is_known(fd):
         direct = open_direct(fd, os.O_RDONLY)
     arenas = _arenas(ranges, sizes)
     blocks = deque(_blocks(arenas, ranges, digests))
@@ -296,17 +296,17 @@ def _check(
             damaged.append((i, other))
 
 
-def _is_cached(fd: int, ranges: Ranges) -> bool:
-    """Whether most of a few probed bytes lie in the page cache; True as well where the system cannot tell."""
+def is_cached(source: FileSource, start: int, end: int) -> bool:
+    """Whether most of a few bytes between lie in the page cache; True as well where the system cannot tell."""
     flag = getattr(os, "RWF_NOWAIT", None)
     if flag is None:
         return True
-    first, last = ranges.starts[0], ranges.ends[-1] - 1
+    fd = source.fileno()
     byte = bytearray(1)
     missing = 0
     for k in range(_PROBES):
         try:
-            os.preadv(fd, [byte], first + (last - first) * k // (_PROBES - 1), flag)
+            os.preadv(fd, [byte], start + (end - 1 - start) * k // (_PROBES - 1), flag)
         except BlockingIOError:
             missing += 1
         except OSError:

@@ -7,6 +7,7 @@ turn; each block is checksummed while it is in the processor's cache. The arrays
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Sequence
 from operator import lt
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from tensorkeep.core.bytesource import ByteSource, FileSource
 from tensorkeep.core.dtypes import numpy_dtype
 from tensorkeep.core.hashing import Digest, new_hasher
+from tensorkeep.core.progress import advance
 from tensorkeep.core.tensor import Tensor
 from tensorkeep.errors import CorruptFileError
-from tensorkeep.storage._arena import Ranges, fill
+from tensorkeep.storage._arena import Ranges, fill, is_cached
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["checksum_tensors", "read_tensors"]
 
 _CHECK_BLOCK_NBYTES = 1 << 20
+
+_CHECK_NBYTES = 64 << 20
+"""What `checksum_tensors` holds of a file at a time; larger tensors are passed block by block."""
+
+_VIEW_FROM_NBYTES = 256 << 10
+
 _SHOWN = 20  # damaged tensors that an error lists
 
 
@@ -85,13 +93,45 @@ def read_tensors(
 def checksum_tensors(tensors: Sequence[Tensor], names: Sequence[str]) -> dict[str, Digest]:
     """The checksum of the bytes of each Tensor that carries a digest, by the same algorithm, computed anew.
 
-    Memory is bounded by the threads' blocks, however large the tensors are.
+    Files are read as `read_tensors` reads them, 64 MiB at a time, however large the tensors are.
     """
-    return {
-        name: _checksum(tensor, tensor.digest.algorithm)
-        for tensor, name in zip(tensors, names, strict=True)
-        if tensor.digest is not None
-    }
+    found: dict[int, Digest] = {}
+    by_source: dict[FileSource, list[tuple[int, int, int]]] = {}
+    for i, tensor in enumerate(tensors):
+        ext, digest = tensor.extent, tensor.digest
+        if digest is None:
+            continue
+        if (
+            ext is not None
+            and type(ext.source) is FileSource
+            and 0 < ext.nbytes <= _CHECK_NBYTES
+            and hasattr(os, "preadv")
+        ):
+            by_source.setdefault(ext.source, []).append((ext.offset, ext.offset + ext.nbytes, i))
+            found[i] = digest  # unless it turns out to be damaged
+        else:
+            found[i] = _checksum(tensor, digest.algorithm)
+    damaged: list[tuple[int, Digest]] = []
+    digests = [tensor.digest for tensor in tensors]
+    for file, rows in by_source.items():
+        rows.sort()
+        rows, shared = _apart(rows)
+        for i in shared:
+            found[i] = _checksum(tensors[i], found[i].algorithm)
+        if rows and is_cached(file, rows[0][0], rows[-1][1]):
+            # Hashed where they lie in the cache: a fifth of the time of copying them first.
+            for start, end, i in rows:
+                if end - start >= _VIEW_FROM_NBYTES:
+                    found[i] = _checksum(tensors[i], found[i].algorithm, views=True)
+            rows = [row for row in rows if row[1] - row[0] < _VIEW_FROM_NBYTES]
+        first = 0
+        while first < len(rows):
+            last = bisect_right(rows, rows[first][0] + _CHECK_NBYTES, first, key=lambda row: row[1])
+            starts, ends, numbers = zip(*rows[first:last], strict=True)
+            fill(file, Ranges(starts, ends, numbers), digests, damaged)
+            first = last
+    found.update(damaged)
+    return {name: found[i] for i, name in enumerate(names) if i in found}
 
 
 def _read_file(
@@ -170,16 +210,28 @@ def _read_other(tensor: Tensor, i: int, damaged: list[tuple[int, Digest]], *, ve
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def _checksum(tensor: Tensor, algorithm: str) -> Digest:
-    """Over the bytes of the file that hold the tensor, or over those that a file would hold."""
+def _checksum(tensor: Tensor, algorithm: str, *, views: bool = False) -> Digest:
+    """Over the bytes of the file that hold the tensor, or over those that a file would hold.
+
+    A file is read into a buffer; with `views` it is mapped, which is quicker when it is cached and slower when not.
+    """
     hasher = new_hasher(algorithm)
     ext = tensor.extent
     if ext is None:
         for block in tensor.blocks(_CHECK_BLOCK_NBYTES):
             hasher.update(block)
-    else:
-        for start in range(0, ext.nbytes, _CHECK_BLOCK_NBYTES):
-            hasher.update(ext.source.view(ext.offset + start, min(_CHECK_BLOCK_NBYTES, ext.nbytes - start)))
+            advance(len(block))
+        return Digest(algorithm, hasher.hexdigest())
+    ext.source.check(ext.offset, ext.nbytes)
+    buffer = memoryview(bytearray(min(_CHECK_BLOCK_NBYTES, ext.nbytes)))
+    for start in range(0, ext.nbytes, _CHECK_BLOCK_NBYTES):
+        block = buffer[: ext.nbytes - start]
+        if views:
+            block = ext.source.view(ext.offset + start, len(block))
+        else:
+            ext.source.readinto(ext.offset + start, block)
+        hasher.update(block)
+        advance(len(block))
     return Digest(algorithm, hasher.hexdigest())
 
 
