@@ -79,6 +79,18 @@ def test_a_slice_reads_its_rows_only() -> None:
     assert source.asked == 12 * 10 * 4
 
 
+def test_a_slice_of_big_endian_elements_reads_its_rows_only() -> None:
+    """The order of the bytes in an element does not move the rows."""
+    data = np.arange(1000, dtype=np.int16).reshape(100, 10)
+    source = Counting(data.astype(">i2").tobytes())
+    tensor = Tensor((100, 10), DTYPES["int16"], extent=Extent(source, 0, 2000, big_endian=True))
+
+    rows = tensor[7:9]
+
+    assert rows.tolist() == data[7:9].tolist()
+    assert source.asked == 40
+
+
 def test_an_index_outside_is_an_index_error() -> None:
     """As NumPy says, so that loops over a tensor end."""
     with pytest.raises(IndexError, match="has 3 entries"):

@@ -145,7 +145,7 @@ class Tensor:
         first = index[0] if isinstance(index, tuple) and index else index
         rest = index[1:] if isinstance(index, tuple) else ()
         ext = self.extent
-        if ext is None or not ext.plain or self.dtype.packed or not self.shape:
+        if ext is None or ext.strides is not None or self.dtype.packed or not self.shape:
             return cast("np.ndarray[Any, Any]", self.numpy()[index])
         if isinstance(first, slice) and first.step in (None, 1):
             start, stop, _ = first.indices(self.shape[0])
@@ -161,7 +161,8 @@ class Tensor:
     def _rows(self, start: int, stop: int) -> np.ndarray[Any, Any]:
         assert self.extent is not None
         row = math.prod(self.shape[1:]) * self.dtype.itemsize
-        part = Extent(self.extent.source, self.extent.offset + start * row, (stop - start) * row)
+        offset, nbytes = self.extent.offset + start * row, (stop - start) * row
+        part = Extent(self.extent.source, offset, nbytes, big_endian=self.extent.big_endian)
         return _from_extent(part, (stop - start, *self.shape[1:]), self.dtype)
 
     def __len__(self) -> int:
