@@ -1,8 +1,9 @@
 """Pages of the documentation as programs: their Python and their command lines are run, and what they print is compared.
 
-In a page, a ```python block is run in the namespace of the blocks before it; a ```text block right after it is what it prints. A
-```console block holds `$ command` lines with their output. In expected output, … stands for anything within a line, and a
-line that is only … for any lines. Comments that readers do not see prepare files:
+In a page, a ```python block is run in the namespace of the blocks before it; a ```text block right after it is what it prints.
+A ```console block holds `$ command` lines with their output. A block with title="name.py" becomes that file. In expected
+output, … stands for anything within a line, and a line that is only … for any lines. Comments that readers do not see
+prepare files:
 
     <!-- test: copy tests/golden/mxnet/gluon/cnn-0007.params cnn-0007.params -->
     <!-- test: python shared = 1 -->
@@ -24,16 +25,18 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_PIECE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$|^<!-- test: (.*?) -->$", re.M | re.S)
+_PIECE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$|^<!-- test: (.*?) -->$", re.M | re.S)
+_COMMANDS = ("tkeep ", "python ")
 
 
 @dataclass
 class Block:
-    """A block of a page: its kind ("python", "text", "console" or "prepare"), its text and its line."""
+    """A block of a page: its kind ("python", "text", "console" or "prepare"), its text, its line and the file it is."""
 
     kind: str
     text: str
     line: int
+    title: str = ""
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -43,7 +46,8 @@ def blocks(page: Path) -> Iterator[Block]:
     end = 0
     for match in _PIECE.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
-        block = Block(match[1] or "prepare", match[2] or match[3], line)
+        title = re.search(r'title="([\w.-]+)"', match[2] or "")
+        block = Block(match[1] or "prepare", match[3] or match[4], line, title[1] if title else "")
         follows = before.kind == "python" and not text[end : match.start()].strip()
         if block.kind in ("python", "console", "prepare") or (block.kind == "text" and follows):
             yield block
@@ -61,7 +65,9 @@ def run(page: Path) -> int:
             prepare(block.text, namespace)
             continue
         count += 1
-        if block.kind == "python":
+        if block.title:
+            Path(block.title).write_text(block.text, "utf-8")
+        elif block.kind == "python":
             printed = run_python(block, where, namespace)
         elif block.kind == "text":
             assert fits(printed, block.text), f"{where} shows\n{block.text}\nbut the lines above print\n{printed}"
@@ -95,7 +101,7 @@ def run_console(text: str, where: str) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for part in re.split(r"^\$ ", text, flags=re.M)[1:]:
         command, _, expected = part.partition("\n")
-        assert command.startswith("tkeep "), f"{where}: {command}: only tkeep is run"
+        assert command.startswith(_COMMANDS), f"{where}: {command}: only tkeep and python are run"
         done = subprocess.run(
             command,
             shell=True,
@@ -108,7 +114,8 @@ def run_console(text: str, where: str) -> None:
         )
         shown = re.sub(r"  +#.*$", "", command)
         assert done.returncode < 4, f"{where}: {shown} ended with {done.returncode}\n{done.stdout}"
-        assert expected.strip() or not done.returncode, f"{where}: {shown} ended with {done.returncode}\n{done.stdout}"
+        shows_failure = expected.strip() and command.startswith("tkeep ")
+        assert shows_failure or not done.returncode, f"{where}: {shown} ended with {done.returncode}\n{done.stdout}"
         if expected.strip():
             assert fits(done.stdout, expected), f"{where}: {shown} shows\n{expected}\nbut prints\n{done.stdout}"
 
