@@ -45,6 +45,28 @@ def test_a_prefix_may_end_with_a_colon(tkeep: Run, tmp_path: Path) -> None:
         assert sorted(found) == ["moving_m", "w", "warg:x"]
 
 
+def test_a_rename_that_fits_nothing_is_told(tkeep: Run, plain: Path, tmp_path: Path) -> None:
+    """A mistyped name must not end in a file that only looks renamed."""
+    result = tkeep("convert", plain, "x.npz", "--rename", "encoder.0.=a.", "--rename", "haed.=b.")
+
+    assert result.code == 2
+    assert "'haed.'" in result.err
+    assert "'encoder.0.'" not in result.err
+    assert not (tmp_path / "x.npz").exists()
+
+
+def test_an_empty_old_name_is_a_prefix_for_all(tkeep: Run, plain: Path, tmp_path: Path) -> None:
+    """--rename =net. puts it before every name that no other option renames."""
+    tkeep("convert", plain, "x.safetensors", "--rename", "=net.", "--rename", "steps=count")
+
+    assert sorted(load_file(tmp_path / "x.safetensors")) == [
+        "count",
+        "net.encoder.0.bias",
+        "net.encoder.0.weight",
+        "net.head.weight",
+    ]
+
+
 def test_rules_are_regular_expressions(tkeep: Run, plain: Path, tmp_path: Path) -> None:
     """A file of PATTERN -> REPLACEMENT lines; comments are left out."""
     (tmp_path / "rules").write_text("# layers\n" r"^encoder\.(\d+)\. -> blocks.\1.attn." "\n\nhead -> out\n")

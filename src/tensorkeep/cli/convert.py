@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -39,7 +39,7 @@ __all__ = ["convert", "pick", "repair"]
     "--rename",
     metavar="OLD=NEW",
     multiple=True,
-    help="Rename a tensor, or all that begin with OLD when it ends in '.'. Several times.",
+    help="Rename a tensor, or all that begin with OLD when it ends in one of . : / _ Can be given several times.",
 )
 @click.option(
     "--rules",
@@ -81,9 +81,11 @@ def convert(
     """
     if rename and rules:
         raise click.UsageError("--rename and --rules exclude each other. Write the renames as rules.")
-    renames: Any = _rules(rules) if rules is not None else _renames(rename) or None
+    renames: Any = _rules(rules) if rules is not None else None
     _options.refuse_overwrite(dst, force)
     _check_target(dst, format, shard_size)
+    if rename:
+        renames = _renames(rename, src, unknown, epoch)
     from tensorkeep.cli._progress import progress, size_of
 
     try:
@@ -117,19 +119,38 @@ def _nested(src: str, epoch: int | None) -> bool:
         return type(tree) is not dict or not all(isinstance(each, (Tensor, SparseTensor)) for each in tree.values())
 
 
-def _renames(values: Sequence[str]) -> Any:
-    """A dict for the library; prefixes that do not end with "." ("arg:=") are rules, because there they would be names."""
+_PREFIX_ENDS = (".", ":", "/", "_")
+
+
+def _renames(values: Sequence[str], path: str, unknown: str, epoch: int | None) -> Callable[[str], str] | None:
+    """The function from old to new names that repeated OLD=NEW options make; None without any.
+
+    Raises:
+        click.UsageError: an OLD fits no name of the file.
+    """
+    if not values:
+        return None
     pairs = _options.pairs(values, "--rename")
-    if all(old.endswith(".") or not old or not _is_prefix(old) for old in pairs):
-        return pairs
-    return [
-        (f"^{re.escape(old)}" + ("" if old.endswith(".") or _is_prefix(old) else "$"), new.replace("\\", r"\\"))
-        for old, new in pairs.items()
+    with open_file(path, unknown=unknown, epoch=epoch) as file:
+        names = list(file)
+    known = set(names)
+    prefixes = sorted((old for old in pairs if old not in known and old.endswith(_PREFIX_ENDS)), key=len, reverse=True)
+    if "" in pairs:
+        prefixes.append("")
+    new: dict[str, str] = {}
+    for name in names:
+        old = name if name in pairs else next((each for each in prefixes if name.startswith(each)), None)
+        if old is not None:
+            new[name] = pairs[old] + name[len(old) :]
+    idle = [
+        old for old in pairs if old not in known and not (old in prefixes and any(n.startswith(old) for n in names))
     ]
-
-
-def _is_prefix(old: str) -> bool:
-    return old.endswith((":", "/", "_"))
+    if idle:
+        raise click.UsageError(
+            f"--rename fits no name of {path}: {', '.join(map(repr, idle))}. A name is given whole; "
+            f"an OLD that ends in one of {' '.join(_PREFIX_ENDS)} renames all that begin with it."
+        )
+    return lambda name: new.get(name, name)
 
 
 def _rules(path: str) -> list[tuple[str, str]]:
