@@ -15,6 +15,8 @@ __all__ = ["Entry", "Graph", "Node"]
 Entry = tuple[int, int, int]
 """An output of a node: the node's position in `Graph.nodes`, which of its outputs, version (0 but for mutated inputs)."""
 
+_ALL_VARIABLES: tuple[int, ...] = (-1,)
+
 
 def _no_attrs() -> Mapping[str, Any]:
     return MappingProxyType({})
@@ -62,15 +64,15 @@ class Graph:
 
     nodes: tuple[Node, ...]
     heads: tuple[Entry, ...]
-    arg_nodes: tuple[int, ...] = None  # type: ignore[assignment]  # __post_init__ fills it in
+    arg_nodes: tuple[int, ...] = _ALL_VARIABLES
     node_row_ptr: tuple[int, ...] | None = None
     attrs: Mapping[str, Any] = field(default_factory=_no_attrs)
     text: str | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.arg_nodes is None:
+        if self.arg_nodes is _ALL_VARIABLES:
             found = tuple(i for i, node in enumerate(self.nodes) if node.is_variable)
-            object.__setattr__(self, "arg_nodes", found)  # type: ignore[unreachable]  # the default is None
+            object.__setattr__(self, "arg_nodes", found)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Graph):

@@ -144,9 +144,8 @@ class _Reader:
             return self.dense(dims, 1) if dims else (None, self.base + self.at, 1, _CPU)
         if magic > MAX_NDIM:
             raise CorruptFileError(
-                f"{self.where} begins with 0x{magic:08X}, which is neither a version (0xF993FAC8 to 0xF993FACA) nor a "
-                "number "
-                f"of dimensions up to {MAX_NDIM}. The file is damaged there, or hostile."
+                f"{self.where} begins with 0x{magic:08X}, which is neither a version (0xF993FAC8 to 0xF993FACA) nor "
+                f"a number of dimensions up to {MAX_NDIM}. The file is damaged there, or hostile."
             )
         dims = struct.unpack_from(f"<{magic}I", self.window, self.at)
         self.at += 4 * magic
@@ -230,8 +229,7 @@ class _Reader:
         if not 0 <= code < len(TYPES):
             raise UnsupportedFormatError(
                 f"{self.where} has elements of type code {code}; codes 0 to {len(TYPES) - 1} exist. The file is "
-                "damaged, or "
-                "newer than MXNet 2.0."
+                "damaged, or newer than MXNet 2.0."
             )
         return TYPES[code]
 

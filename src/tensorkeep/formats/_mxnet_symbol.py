@@ -262,7 +262,6 @@ def _string(text: str) -> str:
     if found:
         raise UnsupportedDataError(
             f"A symbol file cannot hold the character {found.group()!r} (in {text!r:.80}): MXNet could not read it "
-            "back. "
-            "Take it out."
+            "back. Take it out."
         )
     return f'"{text.translate(_ESCAPES)}"'

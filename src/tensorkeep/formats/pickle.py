@@ -63,8 +63,7 @@ def _check_end(source: ByteSource, data: bytes, end: int) -> None:
     what = "another pickle" if data[end : end + 1] == b"\x80" else "something else"
     raise CorruptFileError(
         f"{source.name}: the pickle ends at byte {end}, and {len(data) - end} bytes follow ({what}). A file of this "
-        "format "
-        "is one pickle; split it, or save the values as one list."
+        "format is one pickle; split it, or save the values as one list."
     )
 
 
