@@ -85,14 +85,13 @@ def load(
         known: (module, name) to the constructor that may be called, beside those of `_pickle_base.BASE`.
         persistent: gets each persistent id (built of plain values and `Global`s), returns its value; None refuses them.
         unknown: "refuse" or "inert".
-        max_nbytes: the largest pickle that is read; pickles that hold their arrays themselves need more.
         max_nbytes: the size from which a pickle is refused; larger for formats whose tensors lie inside it.
     Raises:
         UnsafeFileError: it asks for classes that are in no table; all of them are listed. Nothing was executed.
         CorruptFileError, TruncatedFileError, LimitError: it breaks the rules of pickles, or of a class in the table.
         UnsupportedFormatError: it holds a kind of data that has no representation here.
     """
-    machine = Machine(data, what, known or {}, persistent, start, max_nbytes, inert=unknown == "inert")
+    machine = Machine(data, what, known or {}, persistent, start, inert=unknown == "inert")
     # Everything that is built stays, so a garbage collector that looks at it again and again only costs: 40 % of the
     # time for 10,000 tensors.
     collecting = gc.isenabled()
@@ -123,7 +122,7 @@ def examine(
     max_nbytes: int = MAX_PICKLE_NBYTES,
 ) -> Examined:
     """What the pickle at `start` asks for, without building anything of it. Never raises for what the bytes hold."""
-    machine = Machine(data, what, known or {}, None, start, max_nbytes, inert=True, dry=True)
+    machine = Machine(data, what, known or {}, None, start, inert=True, dry=True)
     try:
         machine.run(max_nbytes)
     except TensorkeepError as err:
@@ -154,7 +153,7 @@ class Machine:
     """The stack machine. Frequent opcodes are in `run`, the others are functions of `_pickle_ops`."""
 
     __slots__ = (
-        "budget", "data", "dry", "globals", "inert", "known", "limit", "marks", "max_nbytes", "memo", "persistent", "pos", "size",
+        "budget", "data", "dry", "globals", "inert", "known", "limit", "marks", "memo", "persistent", "pos", "size",
         "stack", "start", "unknown", "what",
     )  # fmt: skip
 
@@ -165,7 +164,6 @@ class Machine:
         known: Mapping[tuple[str, str], Known],
         persistent: Callable[[Any], Any] | None,
         start: int,
-        max_nbytes: int,
         *,
         inert: bool,
         dry: bool = False,
@@ -176,7 +174,6 @@ class Machine:
         self.persistent = persistent
         self.start = self.pos = start
         self.size = self.limit = len(data)
-        self.max_nbytes = max_nbytes
         self.inert = inert
         self.dry = dry
         self.stack: list[Any] = []
