@@ -173,15 +173,14 @@ def _page(listing: Listing, tree: bool, depth: int | None, limit: int | None) ->
         from tensorkeep.cli._tree import tree_lines
 
         lines += ["", *tree_lines(listing.rows, depth, {name for name, _ in listing.tied})]
+        lines += [dim(f"  … and {plural(listing.hidden, 'more tensor')}")] if listing.hidden else []
         lines += [dim(f"  {_sum(listing)}")]
     elif listing.rows or listing.hidden:
         lines += ["", *_tensor_table(listing)]
     elif not len(file) and file.graph is None:
         lines += ["", "  no tensors"]
-    elif not listing.chosen and len(file):
+    elif not listing.chosen and len(file) and not listing.values and not listing.tied:
         lines += ["", f"  none of its {plural(len(file), 'tensor')} fits"]
-    if listing.hidden:
-        lines.append(dim(f"  … and {plural(listing.hidden, 'more tensor', 'more tensors')}"))
     graph = file.graph
     if graph is not None:
         from tensorkeep.cli._graph import graph_lines
@@ -220,6 +219,8 @@ def _tensor_table(listing: Listing) -> list[str]:
     ]
     total = (plural(listing.chosen, "tensor"), "", plural(listing.elements, "value"), nbytes_text(listing.nbytes))
     lines = table(columns, rows, total=total if listing.chosen > 1 else None)
+    if listing.hidden:
+        lines.insert(-1 if listing.chosen > 1 else len(lines), dim(f"  … and {plural(listing.hidden, 'more tensor')}"))
     return [f"  {dim('… =')} {before}", "", *lines] if before else lines
 
 
