@@ -63,6 +63,7 @@ class TensorFile(Mapping[str, Tensor | SparseTensor]):
         self._tensors = tensors if tree is None else _by_name(tensors, tree)
         self._tree = tree
         self._structure = structure
+        self._made = False
         self._graph = graph
         self._sources = [*([source] if source is not None else []), *sources]
         self.nbytes = nbytes if nbytes is not None else sum(each.size for each in self._sources)
@@ -71,9 +72,9 @@ class TensorFile(Mapping[str, Tensor | SparseTensor]):
     @property
     def structure(self) -> Any:
         """The data as it was saved: containers with Tensors (and plain values) as leaves; a dict when none is kept."""
-        if self._tree is None and self._structure is not None:
-            self._tree = self._structure()
-        return dict(self._tensors) if self._tree is None else self._tree
+        if self._structure is not None and not self._made:
+            self._tree, self._made = self._structure(), True  # None may be what was saved
+        return dict(self._tensors) if self._tree is None and not self._made else self._tree
 
     @property
     def graph(self) -> Graph | None:

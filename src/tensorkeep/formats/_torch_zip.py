@@ -22,7 +22,7 @@ from tensorkeep.formats._torch_pickle import TORCH, Shelf, Storage, storage_clas
 from tensorkeep.formats._torch_writer import METADATA
 from tensorkeep.formats._zip import Entry, read, read_directory, verify_crc
 
-__all__ = ["AGAIN", "Archive", "open_archive", "scan_archive", "scan_pickles"]
+__all__ = ["AGAIN", "Archive", "open_archive", "scan_archive", "scan_pickles", "verify_archive"]
 
 AGAIN = "Get the file again from its source, or write it again with torch.save."
 
@@ -36,7 +36,7 @@ def open_archive(source: ByteSource, unknown: str) -> TensorFile:
         path=source.name,
         format="torch",
         tensors=name_tensors(found.value),
-        tree=found.value,
+        structure=lambda: found.value,
         notes=archive.notes(),
         metadata=archive.metadata(),
         checksum="crc32",
@@ -128,16 +128,7 @@ class Archive:
     def check(self) -> list[str]:
         """Verify the records that no tensor's own digest covers: views, shared storages, everything beside them."""
         covered = {f"{self.top}data/{key}" for key, storage in self.storages.items() if storage.whole}
-        damage = []
-        for name, entry in self.entries.items():
-            if name not in covered:
-                try:
-                    verify_crc(self.source, entry)
-                except TruncatedFileError:
-                    raise
-                except CorruptFileError as err:
-                    damage.append(str(err))
-        return damage
+        return _damaged(self.source, [entry for name, entry in self.entries.items() if name not in covered])
 
     def metadata(self) -> dict[str, str]:
         """What `tk.save(…, metadata=)` kept in a record of its own."""
@@ -160,6 +151,23 @@ class Archive:
 
     def has_code(self) -> bool:
         return any(name.startswith((self.top + "code/", self.top + "constants.pkl")) for name in self.entries)
+
+
+def _damaged(source: ByteSource, entries: Iterable[Entry]) -> list[str]:
+    damage = []
+    for entry in entries:
+        try:
+            verify_crc(source, entry)
+        except TruncatedFileError:
+            raise
+        except CorruptFileError as err:
+            damage.append(str(err))
+    return damage
+
+
+def verify_archive(source: ByteSource) -> list[str]:
+    """Check the CRC of every record; sentences about those that are damaged."""
+    return _damaged(source, read_directory(source, deflated=False).entries.values())
 
 
 def scan_pickles(pickles: Iterable[tuple[str, bytes]], path: str, format: str, notes: Iterable[str] = ()) -> ScanReport:

@@ -117,7 +117,9 @@ def _open(source: ByteSource, unknown: str) -> TensorFile:
         raise CorruptFileError(
             f"{source.name}: the last storage ends at byte {end}, and {source.size - end} bytes follow it. {_DAMAGED}"
         )
-    return TensorFile(source=source, path=source.name, format="torch-legacy", tensors=name_tensors(value), tree=value)
+    return TensorFile(
+        source=source, path=source.name, format="torch-legacy", tensors=name_tensors(value), structure=lambda: value
+    )
 
 
 def _pickles(source: ByteSource, unknown: str) -> tuple[_File, Any, list[str], int]:

@@ -44,7 +44,9 @@ def _open(source: ByteSource, unknown: str) -> TensorFile:
     found = _load(source, member, member.offset, known=True, persistent=archive.persistent, unknown=unknown)
     _check_end(source, member, found.end)
     value = found.value
-    return TensorFile(source=source, path=source.name, format="torch-tar", tensors=name_tensors(value), tree=value)
+    return TensorFile(
+        source=source, path=source.name, format="torch-tar", tensors=name_tensors(value), structure=lambda: value
+    )
 
 
 def _members(source: ByteSource) -> dict[str, Member]:
