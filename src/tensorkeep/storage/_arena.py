@@ -7,6 +7,7 @@ parts of a large tensor are checksummed in order by whichever thread has just re
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -188,9 +189,10 @@ def fill(
         helpers = []
     started = []
     try:
-        for helper in helpers:
-            helper.start()
-            started.append(helper)
+        with contextlib.suppress(RuntimeError):  # the limit of threads is reached: fewer do the work
+            for helper in helpers:
+                helper.start()
+                started.append(helper)
         work()
     finally:
         blocks.clear()  # on an interrupt the others stop after their block

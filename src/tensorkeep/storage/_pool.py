@@ -56,6 +56,8 @@ class Pool:
                 thread = threading.Thread(target=self._work, name="tensorkeep-write")
                 thread.start()
                 self._threads.append(thread)
+        except RuntimeError:  # the limit of threads is reached: those that run, or `give`, do the work
+            pass
         except BaseException:
             self._stop()
             raise
@@ -69,7 +71,10 @@ class Pool:
     def give(self, nbytes: int, offset: int) -> None:
         block, self._taken = self._taken, None
         assert block is not None
-        self._full.put((block, nbytes, offset))
+        if self._threads:
+            self._full.put((block, nbytes, offset))
+        else:
+            self._do(block, nbytes, offset)
 
     def __enter__(self) -> Pool:
         return self
@@ -92,14 +97,16 @@ class Pool:
 
     def _work(self) -> None:
         while (job := self._full.get()) is not None:
-            block, nbytes, offset = job
-            try:
-                if not self._failures:
-                    self._write(block[:nbytes], offset)
-                    advance(nbytes)
-            except BaseException as err:  # noqa: BLE001  # handed to the thread that feeds
-                self._failures.append(err)
-            self._free.put(block)
+            self._do(*job)
+
+    def _do(self, block: memoryview, nbytes: int, offset: int) -> None:
+        try:
+            if not self._failures:
+                self._write(block[:nbytes], offset)
+                advance(nbytes)
+        except BaseException as err:  # noqa: BLE001  # handed to the thread that feeds
+            self._failures.append(err)
+        self._free.put(block)
 
     def _write(self, data: memoryview, offset: int) -> None:
         done = 0
