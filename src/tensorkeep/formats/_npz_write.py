@@ -1,9 +1,10 @@
 """What an .npz archive of ours consists of, and what stands beside its arrays.
 
-Nesting, plain values and metadata are JSON, guarded by a CRC, in the archive's comment, which NumPy and MXNet do not look
-at: `tensorkeep:1:<CRC-32 of the payload>:<payload>:tensorkeep`, the payload being the JSON, or its base64 after zlib when
-it is long. Only when that does not fit into the 65,535 bytes of a comment, it is a member `__tensorkeep__.json`, which
-numpy.load then lists among the arrays. A flat dict of tensors needs nothing of this.
+Nesting, plain values and metadata are JSON where NumPy and MXNet do not look: `tensorkeep:1:<CRC-32 of the payload>:
+<payload>:tensorkeep` without the line break, the payload being the JSON, or its base64 after zlib when it is long. It is
+the archive's comment; when that would be longer than 4,000 bytes, an extra field 0x4B54 in the local header of the first
+member; when it is longer than 60,000 (or there is no member), the JSON is a member `__tensorkeep__.json`, which numpy.load
+then lists among the arrays. A flat dict of tensors needs nothing of this.
 
 Sparse csr and row_sparse arrays are groups as MXNet 2.0 has them (`w/data.npy`, `w/indices.npy`, `w/indptr.npy`,
 `w/shape.npy`, `w/format.npy`); one alone stands at the top, where scipy.sparse.load_npz finds it.
@@ -15,6 +16,7 @@ import base64
 import binascii
 import json
 import re
+import struct
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -47,8 +49,14 @@ STRUCTURE_MEMBER = "__tensorkeep__.json"
 _ALIGNMENT_NBYTES = 64
 """A cache line, and what NumPy aligns its headers to: mapped arrays then suit every vector unit."""
 
-_MAX_COMMENT_NBYTES = 0xFFFF
-_COMMENT = re.compile(rb"tensorkeep:1:([0-9a-f]{8}):(.*):tensorkeep", re.DOTALL)
+_MAX_COMMENT_NBYTES = 4000
+"""A zip comment may have 65,535 bytes, but MXNet 2.0's miniz finds the end record only behind about 4,050 (tried)."""
+
+_MAX_FIELD_NBYTES = 60_000
+"""All extra fields of a member have 65,535 bytes together; padding needs a few."""
+
+_FIELD_KIND = 0x4B54  # "TK"
+_FRAME = re.compile(rb"tensorkeep:1:([0-9a-f]{8}):(.*):tensorkeep", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +69,14 @@ class Beside:
 
 
 def read_beside(source: ByteSource, found: Directory) -> Beside:
-    """What stands in the comment or in `__tensorkeep__.json`; nothing for the archives of others.
+    """What stands in the comment, the extra field or `__tensorkeep__.json`; nothing for the archives of others.
 
     Raises:
-        CorruptFileError: the comment is ours and damaged, or its JSON is not what we write.
+        CorruptFileError: it is ours and damaged, or its JSON is not what we write.
     """
-    comment = found.comment
-    if comment.startswith(b"tensorkeep:") or comment.endswith(b":tensorkeep"):
-        match = _COMMENT.fullmatch(comment)
+    frame = found.comment if _is_ours(found.comment) else _first_extra(source, found)
+    if _is_ours(frame):
+        match = _FRAME.search(frame)
         if match is None or int(match[1], 16) != zlib.crc32(match[2]):
             raise _damaged(source, "its checksum does not fit")
         text = match[2]
@@ -85,9 +93,21 @@ def read_beside(source: ByteSource, found: Directory) -> Beside:
     return Beside("structure" in made, made.get("structure"), metadata)
 
 
+def _is_ours(frame: bytes) -> bool:
+    return b"tensorkeep:" in frame or b":tensorkeep" in frame  # a single flipped bit leaves one of the two
+
+
+def _first_extra(source: ByteSource, found: Directory) -> bytes:
+    first = next(iter(found.entries.values()), None)
+    if first is None:
+        return b""
+    start = first.header + 30 + len(first.name.encode("utf-8"))
+    return source.read(start, first.offset - start) if first.offset > start else b""
+
+
 def _damaged(source: ByteSource, why: str) -> CorruptFileError:
     return CorruptFileError(
-        f"{source.name}: the structure that tensorkeep keeps in the archive's comment is damaged: {why}. Get another copy; "
+        f"{source.name}: the structure that tensorkeep keeps in the archive is damaged: {why}. Get another copy; "
         f"`tkeep repair {source.name} --salvage OUT` saves the tensors without their nesting."
     )
 
@@ -130,7 +150,7 @@ def plan(content: Content) -> WritePlan:
         key, after = grouped.get(name, (name, ()))
         start = _npy.header_bytes(tensor.shape, tensor.dtype, where=repr(name), suffix="an .npz file")
         rows += [_Row(_member_name(key), start, name, tensor), *after]
-    comment, text = _comment(_beside(content, grouped))
+    comment, extra, text = _framed(_beside(content, grouped), bool(rows))
     if text:
         rows.append(_Row(STRUCTURE_MEMBER, text))
     members: list[Member] = []
@@ -138,7 +158,7 @@ def plan(content: Content) -> WritePlan:
     at = 0
     for row in rows:
         size = len(row.start) + (row.tensor.nbytes if row.tensor is not None else 0)
-        member = place(row.key, size, at=at, align=_ALIGNMENT_NBYTES)
+        member = place(row.key, size, at=at, align=_ALIGNMENT_NBYTES, extra=b"" if at else extra)
         segments += [Deferred(member.header_nbytes, _header_maker(member, row)), row.start]
         if row.tensor is not None:
             segments.append(TensorSegment(row.name, row.tensor))
@@ -237,12 +257,14 @@ def _speaks_for_itself(content: Content, grouped: _Groups) -> bool:
     return count == len(content.tensors)
 
 
-def _comment(text: bytes) -> tuple[bytes, bytes]:
-    """The comment that holds `text`, and what does not fit into one and becomes a member."""
+def _framed(text: bytes, has_members: bool) -> tuple[bytes, bytes, bytes]:
+    """Where `text` goes: the archive's comment, an extra field, or a member."""
     if not text:
-        return b"", b""
+        return b"", b"", b""
     for payload in (text, base64.b64encode(zlib.compress(text, 9))):
-        comment = b"tensorkeep:1:%08x:%b:tensorkeep" % (zlib.crc32(payload), payload)
-        if len(comment) <= _MAX_COMMENT_NBYTES:
-            return comment, b""
-    return b"", text
+        frame = b"tensorkeep:1:%08x:%b:tensorkeep" % (zlib.crc32(payload), payload)
+        if len(frame) <= _MAX_COMMENT_NBYTES:
+            return frame, b"", b""
+    if len(frame) <= _MAX_FIELD_NBYTES and has_members:
+        return b"", struct.pack("<HH", _FIELD_KIND, len(frame)) + frame, b""
+    return b"", b"", text

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 __all__ = [
@@ -48,6 +48,7 @@ class Member:
         nbytes: of its content.
         at: where its local header begins.
         padding: bytes of extra field that bring the content to its alignment.
+        extra: further extra fields, whole, with their headers of id and length.
         streamed: the local header has no CRC and sizes, a data descriptor follows the content.
         date: DOS date and time.
     """
@@ -58,6 +59,7 @@ class Member:
     padding: int
     streamed: bool
     date: int
+    extra: bytes = b""
 
     @property
     def large(self) -> bool:
@@ -67,7 +69,7 @@ class Member:
     @property
     def header_nbytes(self) -> int:
         """The size of its local header."""
-        return _LOCAL.size + len(self.name) + (20 if self.large else 0) + self.padding
+        return _LOCAL.size + len(self.name) + (20 if self.large else 0) + len(self.extra) + self.padding
 
     @property
     def data_offset(self) -> int:
@@ -98,7 +100,16 @@ DOS_1980 = 0x00210000
 _PADDING_KIND = 0x4246  # "FB", the extra field that torch pads with
 
 
-def place(name: str, nbytes: int, *, at: int, align: int = 1, streamed: bool = False, date: int = DOS_1980) -> Member:
+def place(
+    name: str,
+    nbytes: int,
+    *,
+    at: int,
+    align: int = 1,
+    streamed: bool = False,
+    date: int = DOS_1980,
+    extra: bytes = b"",
+) -> Member:
     """The member `name` of `nbytes` bytes with its local header at `at` and its content at a multiple of `align`.
 
     Raises:
@@ -107,17 +118,17 @@ def place(name: str, nbytes: int, *, at: int, align: int = 1, streamed: bool = F
     raw = name.encode("utf-8")
     if len(raw) > _FULL16:
         raise ValueError(f"the name {name!r:.80} takes {len(raw)} bytes; a zip archive allows 65,535.")
-    bare = Member(raw, nbytes, at, 0, streamed, date)
+    bare = Member(raw, nbytes, at, 0, streamed, date, extra)
     padding = -bare.data_offset % align
     if 0 < padding < 4:  # a field has a header of 4 bytes
         padding += align * (-(-4 // align))
-    return Member(raw, nbytes, at, padding, streamed, date)
+    return replace(bare, padding=padding)
 
 
 def local_header(member: Member, crc: int) -> bytes:
     """The local header of `member`, `member.header_nbytes` bytes. `crc` is not used when it is streamed."""
     nbytes = member.nbytes
-    extra = struct.pack("<HHQQ", 1, 16, nbytes, nbytes) if member.large else b""
+    extra = (struct.pack("<HHQQ", 1, 16, nbytes, nbytes) if member.large else b"") + member.extra
     if member.padding:
         extra += struct.pack("<HH", _PADDING_KIND, member.padding - 4) + b"Z" * (member.padding - 4)
     size = _FULL32 if member.large else 0 if member.streamed else nbytes
