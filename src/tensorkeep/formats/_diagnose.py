@@ -37,7 +37,8 @@ def unreadable(source: ByteSource, head: bytes) -> TensorkeepError:
 
 
 def _other(source: ByteSource, what: str, do: str) -> UnsupportedFormatError:
-    return UnsupportedFormatError(f"{source.name}: this is {what}. {do}")
+    remedy = do.replace("FILE", os.path.basename(source.name))
+    return UnsupportedFormatError(f"{source.name}: this is {what}. {remedy}")
 
 
 def _empty(source: ByteSource, head: bytes) -> TensorkeepError | None:
@@ -74,7 +75,7 @@ def _git_lfs(source: ByteSource, head: bytes) -> TensorkeepError | None:
     return _other(
         source,
         f"a Git LFS pointer, not the file that it stands for{real}",
-        f"Fetch that with `git lfs pull --include={os.path.basename(source.name)}` in the repository (after `git lfs install`).",
+        "Fetch that with `git lfs pull --include=FILE` in the repository (after `git lfs install`).",
     )
 
 
@@ -140,7 +141,7 @@ def _by_magic(source: ByteSource, head: bytes) -> TensorkeepError | None:
     start = source.read(0, min(source.size, 520)) if len(head) >= 512 else head
     for at, magic, what, do in _MAGIC:
         if start[at : at + len(magic)] == magic:
-            return _other(source, what, do.replace("FILE", os.path.basename(source.name)))
+            return _other(source, what, do)
     return None
 
 
@@ -181,12 +182,12 @@ def _zip(source: ByteSource, head: bytes) -> TensorkeepError | None:
         return err
     for fits, what, do in _ZIPPED:
         if fits(names):
-            return _other(source, what, do.replace("FILE", os.path.basename(source.name)))
+            return _other(source, what, do)
     shown = ", ".join(f"{name!r:.80}" for name in names[:3]) + (" …" if len(names) > 3 else "")
     return _other(
         source,
         f"a zip archive with {shown}, and neither torch's nor NumPy's",
-        f"Unpack it with `unzip {os.path.basename(source.name)}`, then open what comes out.",
+        _UNPACK.format("unzip FILE"),
     )
 
 
