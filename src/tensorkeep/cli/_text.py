@@ -39,6 +39,9 @@ __all__ = [
 _PIPED_WIDTH = 0
 """The width that stands for "no terminal": nothing is shortened for programs that read along."""
 
+_FIRST_COMBINING = "\u0300"
+"""Every printable character below takes one column."""
+
 _NARROWEST = 16
 """An elastic column is never squeezed below this; a line then runs over the edge."""
 
@@ -60,7 +63,7 @@ def _escaped(each: str) -> str:
 
 def width(text: str) -> int:
     """The columns that `text` takes in a terminal: wide characters two, combining marks none."""
-    if text.isascii():
+    if text.isascii() or max(text) < _FIRST_COMBINING:
         return len(text)
     return sum(_cell(each) for each in text)
 
@@ -207,58 +210,79 @@ def table(
     """The lines of an aligned table; cells are clean text, "" for none. Columns without any text are left out."""
     body = [tuple(row) for row in rows]
     every = [*body, *([tuple(total)] if total is not None else [])]
-    # max over a transposed column is three times as fast as a loop over cells.
-    widths = [max(map(width, cells)) if cells else 0 for cells in zip(*every, strict=True)] or [0] * len(columns)
-    used = [i for i, wide in enumerate(widths) if wide]
+    if not every:
+        return []
+    # By column: a file may have 10,000 rows, and loops over cells would take longer than reading it.
+    cells = [list(column) for column in zip(*every, strict=True)]
+    wide = [list(map(width, column)) for column in cells]
+    used = [i for i, widths in enumerate(wide) if any(widths)]
+    room = [max(wide[i]) for i in range(len(columns))]
     if header:
         for i in used:
-            widths[i] = max(widths[i], width(columns[i].title))
-    _squeeze(columns, widths, used, len(indent))
-    plain = not colours()
-    lines = []
-    if header and used:
-        lines.append(
-            dim(_line([columns[i].title for i in used], [columns[i] for i in used], widths, used, indent, True))
-        )
-    chosen = [columns[i] for i in used]
-    for row in body:
-        cells = [row[i] for i in used]
-        if chosen[0].elastic and width(cells[0]) > widths[used[0]]:
-            lines.append(indent + cells[0])  # a name is shown whole: what tells it from the next may be in its middle
-            cells[0] = ""
-        lines.append(_line(cells, chosen, widths, used, indent, plain))
+            room[i] = max(room[i], width(columns[i].title))
+    _squeeze(columns, room, used, len(indent))
+    names = _set_apart(cells, wide, room, columns, used)
+    painted = len(body) if colours() else 0
+    padded = [_padded(cells[i], wide[i], room[i], columns[i], i == used[-1], painted) for i in used]
+    lines = [indent + "  ".join(row) for row in zip(*padded, strict=True)]
+    lines = [line.rstrip() for line in lines]
     if total is not None:
-        lines.append(dim(_line([total[i] for i in used], chosen, widths, used, indent, True)))
+        lines[-1] = dim(lines[-1])
+    if names:
+        lines = [each for i, line in enumerate(lines) for each in ([indent + names[i]] if i in names else []) + [line]]
+    if header and used:
+        titles = [columns[i].title for i in used]
+        heads = [
+            _padded([t], [width(t)], room[i], columns[i], i == used[-1], 0)[0]
+            for i, t in zip(used, titles, strict=True)
+        ]
+        lines.insert(0, dim((indent + "  ".join(heads)).rstrip()))
     return lines
 
 
-def _squeeze(columns: Sequence[Column], widths: list[int], used: list[int], indent: int) -> None:
+def _squeeze(columns: Sequence[Column], room: list[int], used: list[int], indent: int) -> None:
     screen = terminal_width()
     if not screen:
         return
-    over = indent + sum(widths[i] for i in used) + 2 * (len(used) - 1) - screen
+    over = indent + sum(room[i] for i in used) + 2 * (len(used) - 1) - screen
     for i in used:
         if over > 0 and columns[i].elastic:
-            smaller = max(min(widths[i], _NARROWEST), widths[i] - over)
-            over -= widths[i] - smaller
-            widths[i] = smaller
+            smaller = max(min(room[i], _NARROWEST), room[i] - over)
+            over -= room[i] - smaller
+            room[i] = smaller
 
 
-def _line(
-    cells: Sequence[str], columns: Sequence[Column], widths: list[int], used: list[int], indent: str, plain: bool
-) -> str:
-    out = []
-    last = len(cells) - 1
-    for at, (text, column, i) in enumerate(zip(cells, columns, used, strict=True)):
-        wide = width(text)
-        if wide > widths[i]:
-            text = shorten(text, widths[i])
-            wide = width(text)
-        pad = " " * (widths[i] - wide)
-        if not plain and column.style is not None:
-            text = column.style(text)
-        out.append(pad + text if column.right else text if at == last else text + pad)
-    return (indent + "  ".join(out)).rstrip()
+def _set_apart(
+    cells: list[list[str]], wide: list[list[int]], room: list[int], columns: Sequence[Column], used: list[int]
+) -> dict[int, str]:
+    """The names (row → cell of the first column) that do not fit: they get a line of their own, above their row.
+
+    A name is shown whole, because what tells it from the next may be in its middle.
+    """
+    if not used or not columns[used[0]].elastic:
+        return {}
+    first = used[0]
+    names = {i: cells[first][i] for i, each in enumerate(wide[first]) if each > room[first]}
+    for i in names:
+        cells[first][i], wide[first][i] = "", 0
+    return names
+
+
+def _padded(cells: list[str], wide: list[int], room: int, column: Column, last: bool, painted: int) -> list[str]:
+    """The cells of a column, shortened and filled to `room`; the first `painted` of them in the column's style."""
+    if max(wide, default=0) > room:
+        cells = [shorten(cell, room) for cell in cells]
+        wide = list(map(width, cells))
+    spaces = [" " * n for n in range(room + 1)]
+    shown = cells
+    if column.style is not None and painted:
+        style = column.style
+        shown = [style(cell) if i < painted else cell for i, cell in enumerate(cells)]
+    if column.right:
+        return [spaces[room - n] + cell for cell, n in zip(shown, wide, strict=True)]
+    if last:
+        return shown
+    return [cell + spaces[room - n] for cell, n in zip(shown, wide, strict=True)]
 
 
 def write(lines: Iterable[str] | str) -> None:

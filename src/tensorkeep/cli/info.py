@@ -7,9 +7,11 @@ from typing import Any
 import click
 
 from tensorkeep.cli import _options
-from tensorkeep.cli._text import Column, dim, json_document, table, write
+from tensorkeep.cli._text import Column, dim, json_document, table, terminal_width, write
 
 __all__ = ["completion", "formats"]
+
+_WIDE = 150
 
 
 @click.command()
@@ -33,9 +35,10 @@ def formats(as_json: bool) -> int:
         Column("read"),
         Column("write"),
         Column("salvage"),
-        Column("suffixes", elastic=True),
-        Column("holds", style=dim, elastic=True),
+        Column("suffixes"),
+        Column("holds", style=dim),
     ]
+    wide = not 0 < terminal_width() < _WIDE  # what a format holds is a sentence; --json has it in any case
     mark = {True: "yes", False: "–"}
     lines = table(
         columns,
@@ -46,12 +49,12 @@ def formats(as_json: bool) -> int:
                 mark[row["write"]],
                 mark[row["salvage"]],
                 " ".join(row["suffixes"]) or "–",
-                row["holds"],
+                row["holds"] if wide else "",
             )
             for row in rows
         ],
     )
-    write([*lines, "", dim("  Files are recognised by their content; the suffix chooses the format when writing.")])
+    write([*lines, "", dim("  The content tells the format when reading, the suffix when writing.")])
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -111,9 +112,10 @@ def ls(
 
 
 def _listing(file: TensorFile, only: Sequence[str], sort: str, limit: int | None) -> Listing:
-    tensors = dict(file.items())
-    tied, values = _beside(file, tensors)
-    names = _options.matches(only, [*tensors, *(path for path, _ in values), *(name for name, _ in tied)])
+    tensors, tied, values = _content(file)
+    names: set[str] = set()
+    if only:
+        names = _options.matches(only, [*tensors, *(path for path, _ in values), *(name for name, _ in tied)])
     rows = [(name, tensor) for name, tensor in tensors.items() if name in names] if only else list(tensors.items())
     if sort == "name":
         rows.sort(key=lambda row: _natural(row[0]))
@@ -125,26 +127,29 @@ def _listing(file: TensorFile, only: Sequence[str], sort: str, limit: int | None
         listing.values = [pair for pair in values if pair[0] in names]
     distinct = {id(tensor): tensor for _, tensor in rows}.values()
     listing.nbytes = sum(tensor.nbytes for tensor in distinct)
-    listing.elements = sum(tensor.size if isinstance(tensor, Tensor) else tensor.spec.size for tensor in distinct)
+    listing.elements = sum(math.prod(tensor.shape) for tensor in distinct)
     if limit is not None and len(rows) > limit:
         listing.hidden = len(rows) - limit
         del rows[limit:]
     return listing
 
 
-def _beside(
-    file: TensorFile, tensors: dict[str, Tensor | SparseTensor]
-) -> tuple[list[tuple[str, str]], list[tuple[str, Any]]]:
-    """Names of tensors that another name has already, and plain values. Most files have neither."""
+_Tensors = dict[str, Tensor | SparseTensor]
+_KINDS = frozenset([Tensor, SparseTensor])
+
+
+def _content(file: TensorFile) -> tuple[_Tensors, list[tuple[str, str]], list[tuple[str, Any]]]:
+    """Tensors by name, names of tensors that another name has already, and plain values. Most files have only tensors."""
+    structure = file.structure
+    flat = (
+        type(structure) is dict and _KINDS.issuperset(map(type, structure.values())) and list(structure) == list(file)
+    )
+    tensors: _Tensors = structure if flat else dict(file.items())
     own: dict[int, str] = {}
     tied = [(name, first) for name, tensor in tensors.items() if (first := own.setdefault(id(tensor), name)) != name]
     values: list[tuple[str, Any]] = []
-    structure = file.structure
-    flat = type(structure) is dict and structure.keys() == tensors.keys()
-    if flat and all(structure[name] is tensor for name, tensor in tensors.items()):
-        return tied, values
-    if file.graph is not None and not tensors:
-        return tied, values
+    if flat or (file.graph is not None and not tensors):
+        return tensors, tied, values
     seen: set[int] = set()
     for path, leaf in with_records(structure):
         if not isinstance(leaf, (Tensor, SparseTensor)):
@@ -152,7 +157,7 @@ def _beside(
         elif path not in tensors and id(leaf) in own and id(leaf) in seen:
             tied.append((path, own[id(leaf)]))
         seen.add(id(leaf))
-    return tied, values
+    return tensors, tied, values
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
@@ -212,11 +217,18 @@ def _tensor_table(listing: Listing) -> list[str]:
     names = [clean(name) for name, _ in listing.rows]
     tied = {clean(name) for name, _ in listing.tied}
     before = _common(names) if max(map(len, names), default=0) > terminal_width() - _OTHER_COLUMNS > 0 else ""
-    rows = [
-        ("…" + name[len(before) :] if before else name, type_text(tensor), shape_text(tensor.spec.shape), size)
-        for name, (_, tensor) in zip(names, listing.rows, strict=True)
-        for size in ("tied" if name in tied else nbytes_text(tensor.nbytes),)
-    ]
+    cells: dict[Any, tuple[str, str, str]] = {}  # few kinds of tensors make up a large file
+    rows = []
+    for name, (_, tensor) in zip(names, listing.rows, strict=True):
+        shape = tensor.shape
+        dense = isinstance(tensor, Tensor)
+        key = (shape, tensor.dtype) if dense else id(tensor)
+        found = cells.get(key)
+        if found is None:
+            found = cells[key] = (type_text(tensor), shape_text(shape), nbytes_text(tensor.nbytes))
+        if name in tied:
+            found = (*found[:2], "tied")
+        rows.append(("…" + name[len(before) :] if before else name, *found))
     total = (plural(listing.chosen, "tensor"), "", plural(listing.elements, "value"), nbytes_text(listing.nbytes))
     lines = table(columns, rows, total=total if listing.chosen > 1 else None)
     if listing.hidden:
@@ -320,8 +332,6 @@ def tensor_document(name: str, tensor: Tensor | SparseTensor) -> dict[str, Any]:
 
 def value_document(value: Any) -> dict[str, Any]:
     """A plain value as `--json` gives it: its type's name and a JSON value (text, where JSON has no such value)."""
-    import math
-
     from tensorkeep.core.tree import Inert
 
     kind = type(value).__name__
