@@ -53,7 +53,7 @@ def convert(
                 raise CorruptFileError(damage_text(file, sentences(report)))
         tree = select(file, only=only, rename=rename)
         if flat:
-            tree = tensor_leaves(tree)
+            tree = dict(file) if any(isinstance(leaf, Inert) for _, leaf in leaves(tree)) else tensor_leaves(tree)
         inert = [path for path, leaf in leaves(tree) if isinstance(leaf, Inert)]
         if inert:
             raise UnsupportedDataError(

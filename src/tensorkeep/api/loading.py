@@ -209,7 +209,7 @@ def _materialise(tree: Any, file: TensorFile, verify: bool, finish: _Finish | No
 def _collect(tree: Any) -> dict[int, tuple[str, Tensor]]:
     """Every dense Tensor of the tree, the parts of sparse ones too, once: id to (name, Tensor)."""
     found: dict[int, tuple[str, Tensor]] = {}
-    for path, leaf in leaves(tree):
+    for path, leaf in leaves(tree, inside=True):
         if isinstance(leaf, Tensor):
             found.setdefault(id(leaf), (path, leaf))
         elif isinstance(leaf, SparseTensor):
@@ -224,13 +224,13 @@ def _join_sparse(tree: Any, done: dict[int, Any], file: TensorFile, finish: _Fin
 
     joined: dict[int, Any] = {}
     parts_of: set[int] = set()
-    for path, leaf in leaves(tree):
+    for path, leaf in leaves(tree, inside=True):
         if isinstance(leaf, SparseTensor) and id(leaf) not in joined:
             parts = {part: done[id(tensor)] for part, tensor in leaf.parts()}
             parts_of |= {id(tensor) for _, tensor in leaf.parts()}
             whole = SparseTensor(leaf.kind, leaf.shape, **parts)
             sparse.check(whole, what=f"{file.path}: {path!r}")
             joined[id(leaf)] = whole if finish is None else finish.sparse(whole)
-    for key in parts_of - {id(leaf) for _, leaf in leaves(tree) if isinstance(leaf, Tensor)}:
+    for key in parts_of - {id(leaf) for _, leaf in leaves(tree, inside=True) if isinstance(leaf, Tensor)}:
         del done[key]
     return joined

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.core.tensorfile import TensorFile
-from tensorkeep.core.tree import SINGLE_NAME, leaves, unique_name
+from tensorkeep.core.tree import SINGLE_NAME, Inert, leaves, unique_name
 from tensorkeep.errors import MismatchError, TensorNotFoundError, UnsupportedDataError
 
 __all__ = ["Only", "Rename", "prune", "renamed", "select", "selector", "tensor_leaves"]
@@ -147,8 +147,13 @@ def _rule(rename: Rename, names: list[str], where: str) -> Callable[[str], str]:
 
 
 def select(file: TensorFile, *, only: Only | None = None, rename: Rename | None = None) -> Any:
-    """The tree of an open file after `only` and `rename`."""
+    """The tree of an open file after `only` and `rename`.
+
+    Tensors inside Inert records (a pickled module) are chosen by their names in the file, and come as a flat dict.
+    """
     tree = file.structure
+    if (only is not None or rename is not None) and any(isinstance(leaf, Inert) for _, leaf in leaves(tree)):
+        tree = dict(file)
     if only is not None:
         paths = [path or SINGLE_NAME for path, _ in leaves(tree)]
         tree = prune(tree, selector(only, paths, where=file.path))

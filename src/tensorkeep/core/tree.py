@@ -250,23 +250,28 @@ def _address(tensor: Tensor) -> Any:
     return (array.__array_interface__["data"][0], array.strides, tensor.shape, tensor.dtype)
 
 
-def leaves(tree: Any) -> Iterator[tuple[str, Any]]:
-    """The (path, leaf) pairs of a tree in order; containers are dicts, lists and tuples."""
+def leaves(tree: Any, *, inside: bool = False) -> Iterator[tuple[str, Any]]:
+    """The (path, leaf) pairs of a tree in order; containers are dicts, lists and tuples.
+
+    An Inert record is a leaf; with `inside`, the leaves of its arguments, state and items follow it.
+    """
     stack: list[tuple[str, Any]] = [("", tree)]
     while stack:
         path, node = stack.pop()
         if isinstance(node, dict):
-            inside = [(f"{path}.{key}" if path else str(key), value) for key, value in node.items()]
-            stack.extend(reversed(inside))
+            found = [(f"{path}.{key}" if path else str(key), value) for key, value in node.items()]
+            stack.extend(reversed(found))
         elif isinstance(node, (list, tuple)):
-            inside = [(f"{path}.{i}" if path else str(i), value) for i, value in enumerate(node)]
-            stack.extend(reversed(inside))
+            found = [(f"{path}.{i}" if path else str(i), value) for i, value in enumerate(node)]
+            stack.extend(reversed(found))
         else:
             yield path, node
+            if inside and isinstance(node, Inert):
+                stack.extend((path, part) for part in (node.items, node.state, node.args) if part is not None)
 
 
 def map_tree(tree: Any, leaf: Callable[[Any], Any]) -> Any:
-    """The same containers with `leaf(value)` in the place of every leaf."""
+    """The same containers, Inert records among them, with `leaf(value)` in the place of every leaf."""
     if isinstance(tree, dict):
         made = OrderedDict() if type(tree) is OrderedDict else {}
         for key, value in tree.items():
@@ -276,6 +281,9 @@ def map_tree(tree: Any, leaf: Callable[[Any], Any]) -> Any:
         return [map_tree(value, leaf) for value in tree]
     if isinstance(tree, tuple):
         return tuple(map_tree(value, leaf) for value in tree)
+    if isinstance(tree, Inert):
+        args, state, items = (map_tree(part, leaf) for part in (tree.args, tree.state, tree.items))
+        return Inert(tree.module, tree.name, args, state, items)
     return leaf(tree)
 
 
