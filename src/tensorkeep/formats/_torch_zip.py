@@ -13,14 +13,14 @@ from tensorkeep.core.bounds import MAX_HEADER_NBYTES, MAX_PICKLE_NBYTES
 from tensorkeep.core.bytesource import ByteSource
 from tensorkeep.core.reports import Request, ScanReport
 from tensorkeep.core.tensorfile import TensorFile
-from tensorkeep.errors import CorruptFileError, TruncatedFileError
+from tensorkeep.errors import CorruptFileError, TruncatedFileError, UnsupportedFormatError
 from tensorkeep.formats._json import parse
 from tensorkeep.formats._pickle import Unpickled, examine, load
 from tensorkeep.formats._pickle_names import name_tensors
 from tensorkeep.formats._pickle_parts import Unfit
 from tensorkeep.formats._torch_pickle import TORCH, Shelf, Storage, storage_class
 from tensorkeep.formats._torch_writer import METADATA
-from tensorkeep.formats._zip import Entry, read, read_directory, verify_crc
+from tensorkeep.formats._zip import STORED, Entry, read, read_directory, verify_crc
 
 __all__ = ["AGAIN", "Archive", "open_archive", "scan_archive", "scan_pickles", "verify_archive"]
 
@@ -29,7 +29,7 @@ AGAIN = "Get the file again from its source, or write it again with torch.save."
 
 def open_archive(source: ByteSource, unknown: str) -> TensorFile:
     """The TensorFile of a torch zip archive."""
-    archive = Archive(source, read_directory(source, deflated=False).entries)
+    archive = Archive(source, _entries(source))
     found = archive.unpickle(unknown)
     return TensorFile(
         source=source,
@@ -153,6 +153,18 @@ class Archive:
         return any(name.startswith((self.top + "code/", self.top + "constants.pkl")) for name in self.entries)
 
 
+def _entries(source: ByteSource) -> dict[str, Entry]:
+    """The records of an archive: stored, but for TorchScript's code, which torch compresses."""
+    entries = read_directory(source, deflated=True).entries
+    for name, entry in entries.items():
+        if entry.method != STORED and not name.partition("/")[2].startswith("code/"):
+            raise UnsupportedFormatError(
+                f"{source.name}: the record {name!r:.200} is compressed, which torch's are not. Unpack the file with `unzip`, and "
+                "pack the folder with `zip -0 -r`."
+            )
+    return entries
+
+
 def _damaged(source: ByteSource, entries: Iterable[Entry]) -> list[str]:
     damage = []
     for entry in entries:
@@ -167,7 +179,7 @@ def _damaged(source: ByteSource, entries: Iterable[Entry]) -> list[str]:
 
 def verify_archive(source: ByteSource) -> list[str]:
     """Check the CRC of every record; sentences about those that are damaged."""
-    return _damaged(source, read_directory(source, deflated=False).entries.values())
+    return _damaged(source, _entries(source).values())
 
 
 def scan_pickles(pickles: Iterable[tuple[str, bytes]], path: str, format: str, notes: Iterable[str] = ()) -> ScanReport:
@@ -191,11 +203,11 @@ def scan_pickles(pickles: Iterable[tuple[str, bytes]], path: str, format: str, n
 
 def scan_archive(source: ByteSource) -> ScanReport:
     """What the pickles of an archive ask for; one that carries TorchScript code is not data only."""
-    archive = Archive(source, read_directory(source, deflated=False).entries)
+    archive = Archive(source, _entries(source))
     pickles = [
         (name, read(source, entry, max_nbytes=MAX_PICKLE_NBYTES))
         for name, entry in archive.entries.items()
-        if name.endswith(".pkl")
+        if name.endswith((".pkl", ".debug_pkl"))
     ]
     report = scan_pickles(pickles, source.name, "torch", archive.notes())
     return replace(report, data_only=False) if archive.has_code() else report
