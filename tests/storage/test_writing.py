@@ -182,7 +182,7 @@ def test_a_stream_gets_the_same_bytes_in_order(checksum: str | None) -> None:
 
 
 class Reluctant(io.RawIOBase):
-    """A raw stream that takes at most seven bytes a call."""
+    """A raw stream that takes at most 777 bytes a call."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -191,8 +191,8 @@ class Reluctant(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        self.data += bytes(data[:7])
-        return min(7, len(data))
+        self.data += bytes(data[:777])
+        return min(777, len(data))
 
 
 class Keeper:

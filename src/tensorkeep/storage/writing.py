@@ -36,6 +36,9 @@ BLOCK_NBYTES = 2 << 20
 INLINE_BLOCK_NBYTES = 1 << 20
 """What is filled and written at once without threads: it stays in the processor's cache."""
 
+COPY_NBYTES = 256 << 10
+"""What a file object of an unknown kind is given at once, as bytes of its own."""
+
 _BUFFERS = 8
 _DIRECT_THREADS = 4  # requests that the disk has at once
 _CACHED_THREADS = 2  # one file has one lock for writes through the cache
@@ -152,13 +155,14 @@ class _Stream(_Nowhere):
 def _write_to(file: Any, data: Any) -> None:
     # Other objects than these may keep what they are given, and our buffer is used again: they get a copy.
     known = isinstance(file, (io.BytesIO, io.BufferedWriter, io.FileIO, io.BufferedRandom))
-    view = memoryview(data if known else bytes(data))
+    view = memoryview(data)
     done = 0
     while done < view.nbytes:
-        count = file.write(view[done:] if known else bytes(view[done:]))
+        part = view[done:] if known else bytes(view[done : done + COPY_NBYTES])
+        count = file.write(part)
         if count == 0:
             raise OSError(errno.EIO, "the stream takes no more bytes")
-        done = view.nbytes if count is None else done + count
+        done += len(part) if count is None else count
 
 
 def _made(segment: Deferred, digests: Mapping[str, Digest]) -> bytes:
