@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -49,16 +50,18 @@ class _Bar:
         self.title = title
         self.nbytes = nbytes
         self.done = 0
+        self.lock = threading.Lock()
         self.began_s = time.monotonic()
         self.drawn: Any = None
         self.task: Any = None
 
     def advance(self, nbytes: int) -> None:
-        self.done += nbytes
-        if self.drawn is not None:
-            self.drawn.update(self.task, completed=min(self.done, self.nbytes))
-        elif time.monotonic() - self.began_s > _QUIET_S and self.done < self.nbytes:
-            self._draw()
+        with self.lock:  # the bytes pass in several threads
+            self.done += nbytes
+            if self.drawn is not None:
+                self.drawn.update(self.task, completed=min(self.done, self.nbytes))
+            elif time.monotonic() - self.began_s > _QUIET_S and self.done < self.nbytes:
+                self._draw()
 
     def _draw(self) -> None:
         from rich.console import Console
@@ -81,7 +84,9 @@ class _Bar:
             TransferSpeedColumn(),
             TimeRemainingColumn(),
         )
-        drawn = Progress(*columns, console=Console(stderr=True), transient=True)
+        drawn = Progress(
+            *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
+        )
         self.task = drawn.add_task(escape(clean(self.title)), total=self.nbytes, completed=self.done)
         drawn.start()
         self.drawn = drawn
