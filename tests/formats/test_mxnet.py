@@ -216,6 +216,15 @@ def test_any_run_of_arrays_is_walked(data: st.DataObject) -> None:
     }
 
 
+def test_long_headers_may_lie_across_windows() -> None:
+    """64 dimensions make a header of 536 bytes: many of them meet every border."""
+    arrays = [dense((1,) * 64, 0, f32(i)) for i in range(1500)]
+    csr = sparse(2, (1, 2), (1,), [(2,), (1,)], f32(5) + i64(0, 1, 1))
+    file = open_bytes(list_file([part for array in arrays for part in (array, csr)]))
+    assert [tensor.numpy().item() for tensor in file.structure[::2]] == list(range(1500))
+    assert {leaf.kind for leaf in file.structure[1::2]} == {"csr"}
+
+
 def test_many_long_names_are_read_across_windows() -> None:
     """Names that do not fit the reading window of 64 KiB."""
     names = [chr(97 + i % 26) * (i * 997 % 70_000) + str(i) for i in range(60)]

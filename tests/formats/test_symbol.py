@@ -110,6 +110,8 @@ def test_of_attr_and_attrs_the_later_counts_and_param_fills_in() -> None:
     raw = (GOLDEN / "sym" / "legacy_both_attr_and_attrs-symbol.json").read_bytes()
     found = loads(raw, what="x").nodes[0].attrs
     assert dict(found) == {"k1": "param", "k2": "attrs", "k3": "attrs", "k4": "param"}
+    node = {"op": "null", "name": "a", "inputs": [], "param": {"k": "param"}, "attr": {"k": "attr"}}
+    assert dict(graph_of({"nodes": [node], "arg_nodes": [], "heads": []}).nodes[0].attrs) == {"k": "attr"}
 
 
 def test_attributes_are_read_only() -> None:
