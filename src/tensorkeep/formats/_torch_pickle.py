@@ -70,8 +70,10 @@ def storage_class(cls: Any) -> tuple[DType | None, int, str]:
     raise Unfit(f"the storage class {cls.name[:80]!r} is unknown")
 
 
-MAX_UNFOLDED_NBYTES = 4 << 30
-"""What the views of one file may unfold to beyond the bytes of their storages: a stride of 0 repeats elements for free."""
+FREE_VIEWED_NBYTES = 64 << 20
+VIEWED_RATIO = 16
+"""All views of one file together: 64 MiB and 16 times its storages. A stride of 0 repeats elements for free, and any
+number of views may share a storage, so that a small file could ask for more memory than there is."""
 
 
 class Shelf:
@@ -81,7 +83,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.tensors: dict[Any, Tensor] = {}
-        self.left = MAX_UNFOLDED_NBYTES
+        self.left = FREE_VIEWED_NBYTES
 
 
 class Storage(Cell):
@@ -99,6 +101,7 @@ class Storage(Cell):
         self.dtype, self.itemsize, self.other = kind
         self.nbytes = numel * self.itemsize
         self.shelf = shelf
+        shelf.left += VIEWED_RATIO * self.nbytes
         self.source: ByteSource | None = None
         self.whole = False
         self.waiting: list[tuple[Tensor, int, int, tuple[int, ...] | None]] | None = None
@@ -152,10 +155,9 @@ class Storage(Cell):
         found = shelf.tensors.get(key)
         if found is None:
             found = shelf.tensors[key] = Tensor(shape, dtype)
-            if not plain and dense > span:
-                shelf.left -= (dense - span) * item
-                if shelf.left < 0:
-                    raise Unfit(f"views that repeat their elements unfold to more than {MAX_UNFOLDED_NBYTES} bytes")
+            shelf.left -= dense * item
+            if shelf.left < 0:
+                raise Unfit("the views of its storages have far more bytes than the file")
             self._settle(found, offset * item, span * item, None if plain else steps)
         return found
 
