@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tensorkeep as tk
 from tensorkeep.core.graph import Graph, Node
 from tensorkeep.errors import CorruptFileError, LimitError, TensorkeepError, UnsupportedDataError
 from tensorkeep.formats import by_name
@@ -139,6 +140,18 @@ def test_only_a_graph_can_be_written() -> None:
     """Tensors are refused before a byte is written."""
     with pytest.raises(UnsupportedDataError, match="holds a Graph"):
         planned({}, "symbol")
+
+
+def test_a_graph_is_no_content_for_files_of_tensors(tmp_path: Path) -> None:
+    """tk.save says so before a byte is written; as a symbol file it is saved and loads again."""
+    graph = tk.load(GOLDEN / "sym" / "cond-symbol.json")
+    for name in ("x.safetensors", "x.params", "x.npz", "x.pt"):
+        with pytest.raises(UnsupportedDataError, match=r"Save it as …-symbol\.json"):
+            tk.save(tmp_path / name, graph)
+    assert list(tmp_path.iterdir()) == []
+    tk.save(tmp_path / "x-symbol.json", graph)
+    assert (tmp_path / "x-symbol.json").read_bytes() == (GOLDEN / "sym" / "cond-symbol.json").read_bytes()
+    assert tk.load(tmp_path / "x-symbol.json") == graph
 
 
 # --- damage

@@ -95,6 +95,11 @@ def write(
             f"{path}: files of the format {chosen.name} have no room for metadata ({', '.join(map(repr, metadata))}). "
             "Leave it out, or save as .safetensors, .npz or .pt."
         )
+    if _is_graph(data) and chosen.name != "symbol":
+        raise UnsupportedDataError(
+            f"{path}: the data are the graph of a network, without tensors, and files of the format {chosen.name} hold tensors. "
+            "Save it as …-symbol.json."
+        )
     with collector_paused():
         content = _content(data, {**(inherited or {}), **(metadata or {})} if chosen.metadata else None)
         if shard_size is not None or chosen.name == "safetensors-sharded":
@@ -110,8 +115,12 @@ def write(
     return write_file(os.fspath(path), plan) if to_path else write_stream(path, plan)
 
 
+def _is_graph(data: Any) -> bool:
+    return type(data).__name__ == "Graph" and type(data).__module__ == "tensorkeep.core.graph"
+
+
 def _content(data: Any, metadata: Mapping[str, str] | None) -> Content:
-    if type(data).__name__ == "Graph" and type(data).__module__ == "tensorkeep.core.graph":
+    if _is_graph(data):
         return Content(data, {}, {}, dict(metadata or {}))
     return flatten(data, metadata)
 
