@@ -315,6 +315,7 @@ def test_sparse_arrays_that_groups_cannot_say_come_back_too(tmp_path: Path) -> N
     csr, csc = scipys()["csr"], scipys()["csc"]
     shared = tk.SparseTensor("csr", csr.shape, csr.data * 2, csr.indices, csr.indptr)
     data = {"c": csr, "e": [csc], "c.data": MATRIX, "s": shared, "c/shape": MATRIX + 1, "n": 1}
+    data |= {"x.y": MATRIX + 2, "x": {"y": scipys()["csr"]}}
     saved(tmp_path, data)
     back = tk.load(tmp_path / "ours.npz")
 
@@ -324,6 +325,8 @@ def test_sparse_arrays_that_groups_cannot_say_come_back_too(tmp_path: Path) -> N
     assert back["s"].to_dense().tolist() == (csr * 2).toarray().tolist()
     assert same(back["c.data"], MATRIX)
     assert same(back["c/shape"], MATRIX + 1)
+    assert same(back["x.y"], MATRIX + 2)
+    assert back["x"]["y"].to_dense().tolist() == csr.toarray().tolist()
 
 
 @pytest.mark.parametrize(
@@ -474,3 +477,11 @@ def test_sparse_arrays_whose_parts_do_not_fit_are_refused(changes: dict[str, Any
         tk.load(data)
 
     assert tk.verify(data).status == "damaged"
+
+
+def test_an_array_beside_a_sparse_array_of_its_name_is_refused() -> None:
+    """One name, two arrays: readers would disagree on which it is."""
+    parts = {"data": np.ones(1), "indices": np.zeros(1, int), "shape": np.array([1]), "format": np.array(b"row_sparse")}
+    content = {"w.npy": npy(MATRIX), **{f"w/{name}.npy": npy(part) for name, part in parts.items()}}
+    with pytest.raises(CorruptFileError, match="two arrays are named 'w'"):
+        tk.load(zipped(content))

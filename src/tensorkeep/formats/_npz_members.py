@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tensorkeep.core.bounds import MAX_NDIM, checked_product
@@ -16,16 +16,13 @@ from tensorkeep.formats import _npy
 from tensorkeep.formats._zip import STORED, Entry, blocks, read
 from tensorkeep.formats._zip_records import crc_of_both
 
-__all__ = ["Members", "groups", "read_group"]
+__all__ = ["Head", "Members", "Tensors", "groups", "read_group"]
 
 _SMALL_NBYTES = 1 << 12
 """What `shape` and `format` of a sparse array take, at most."""
 
 
-_new = tuple.__new__  # a third of the time of calling a NamedTuple, and there are two for each tensor
-
-
-class _Head(NamedTuple):
+class Head(NamedTuple):
     """What a member's header says; the same header bytes say the same."""
 
     shape: tuple[int, ...]
@@ -35,6 +32,11 @@ class _Head(NamedTuple):
     start: int
     nbytes: int
     crc: int
+
+    @property
+    def plain(self) -> bool:
+        """Whether the elements lie as a file of ours has them: little-endian and in C order."""
+        return self.strides is None and not self.big_endian
 
 
 class Members:
@@ -46,16 +48,30 @@ class Members:
     def __init__(self, source: ByteSource) -> None:
         self.source = source
         self.notes: dict[str, str] = {}
-        self.unguarded: list[Entry] = []
         self._whole = source.whole()
-        self._heads: dict[bytes, _Head] = {}
+        self._heads: dict[bytes, Head] = {}
         self._usual = 128
 
-    def head(self, entry: Entry) -> _Head:
+    def head(self, entry: Entry) -> Head:
         """What the header of a member says, checked against the member's size.
 
         Raises: as `_npy.prefix`, `_npy.parse` and `_npy.dtype_of`; CorruptFileError when it has another size.
         """
+        head = None
+        if self._whole is not None and entry[1] == STORED:  # the same bytes as the header of the array before?
+            offset = entry[5]
+            head = self._heads.get(bytes(self._whole[offset : offset + self._usual]))
+        if head is None:
+            head = self._read_head(entry)
+            self._usual = head.start
+        if head.start + head.nbytes != entry[4]:
+            raise CorruptFileError(
+                f"{self.what(entry)}: the array {head.dtype}{list(head.shape)} takes {head.nbytes} bytes behind its "
+                f"header of {head.start}, but the member has {entry.nbytes}. The file is damaged or hostile."
+            )
+        return head
+
+    def _read_head(self, entry: Entry) -> Head:
         raw, begin = self._start(entry, 10), 10
         if raw[6:7] == b"\x01" and len(raw) == 10:
             length = int.from_bytes(raw[8:10], "little")
@@ -65,31 +81,21 @@ class Members:
         head = self._heads.get(raw)
         if head is None:
             head = self._heads[raw] = self._parse(entry, raw)
-        if head.start + head.nbytes != entry.nbytes:
-            raise CorruptFileError(
-                f"{self.what(entry)}: the array {head.dtype}{list(head.shape)} takes {head.nbytes} bytes behind its "
-                f"header of {head.start}, but the member has {entry.nbytes}. The file is damaged or hostile."
-            )
         return head
 
     def tensor(self, entry: Entry) -> Tensor:
         """The array of a member. Raises: as `head`."""
-        _, method, crc, _, nbytes, offset, _, _ = entry
-        head = None
-        if self._whole is not None and method == STORED:  # as long as the header before, and the same bytes?
-            head = self._heads.get(bytes(self._whole[offset : offset + self._usual]))
-        if head is None or head.start + head.nbytes != nbytes:
-            head = self.head(entry)
-            self._usual = head.start
+        return self.made(entry, self.head(entry))
+
+    def made(self, entry: Entry, head: Head) -> Tensor:
+        """The array of a member whose header was read."""
         # The archive's CRC covers the header too; taking that part out of it costs one XOR.
-        digest = _new(Digest, (CRC32, "%08x" % (crc ^ head.crc)))
-        plain = head.strides is None and not head.big_endian
-        if plain and method == STORED:
-            extent = _new(Extent, (self.source, offset + head.start, head.nbytes, None, False))
+        digest = Digest(CRC32, f"{entry.crc ^ head.crc:08x}")
+        if head.plain and entry.method == STORED:
+            extent = Extent(self.source, entry.offset + head.start, head.nbytes)
             return Tensor(head.shape, head.dtype, extent=extent, digest=digest)
-        if not plain:
-            self.unguarded.append(entry)
-        return Tensor(head.shape, head.dtype, make=self._maker(entry, head, plain), digest=digest if plain else None)
+        make = self._maker(entry, head)
+        return Tensor(head.shape, head.dtype, make=make, digest=digest if head.plain else None)
 
     def what(self, entry: Entry) -> str:
         return f"{self.source.name}: member {entry.name!r:.200}"
@@ -112,7 +118,7 @@ class Members:
                 break
         return made
 
-    def _parse(self, entry: Entry, raw: bytes) -> _Head:
+    def _parse(self, entry: Entry, raw: bytes) -> Head:
         what = self.what(entry)
         begin, length = _npy.prefix(raw[: _npy.PREFIX_NBYTES], what=what)
         if begin + length > len(raw):
@@ -123,9 +129,9 @@ class Members:
         if header.descr in _npy.GUESSED:
             self.notes[header.descr] = _npy.guess_note(header.descr, f"{entry.name!r} (and others of this type)")
         crc = crc_of_both(zlib.crc32(raw), 0, nbytes)
-        return _Head(header.shape, dtype, big_endian, _npy.strides_of(header), len(raw), nbytes, crc)
+        return Head(header.shape, dtype, big_endian, _npy.strides_of(header), len(raw), nbytes, crc)
 
-    def _maker(self, entry: Entry, head: _Head, plain: bool) -> Callable[[], Any]:
+    def _maker(self, entry: Entry, head: Head) -> Callable[[], Any]:
         # Where the bytes are as a file of ours would hold them, the digest guards them; elsewhere the CRC does here.
         source = self.source
 
@@ -137,15 +143,50 @@ class Members:
             except MemoryError:
                 raise LimitError(f"{self.what(entry)}: its {entry.nbytes} bytes do not fit into memory.") from None
             at = 0
-            for piece in blocks(source, entry, verify=not plain):
+            for piece in blocks(source, entry, verify=not head.plain):
                 raw[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
                 at += len(piece)
-            if plain:
+            if head.plain:
                 return raw[head.start :].view(numpy_dtype(head.dtype)).reshape(head.shape)
             inside = Extent(BufferSource(raw.data), head.start, head.nbytes, head.strides, head.big_endian)
             return Tensor(head.shape, head.dtype, extent=inside).numpy()
 
         return make
+
+
+class Tensors(Mapping[str, Tensor | SparseTensor]):
+    """Name to tensor, each made when first asked for: opening an archive of 10,000 arrays makes none."""
+
+    def __init__(self, members: Members) -> None:
+        self.members = members
+        self.rows: dict[str, SparseTensor | tuple[Entry, Head]] = {}
+        self._made: dict[str, Tensor] = {}
+
+    def add(self, name: str, row: SparseTensor | tuple[Entry, Head]) -> None:
+        """Raises CorruptFileError when the name is taken (a sparse array `w/` beside an array `w`)."""
+        if name in self.rows:
+            raise CorruptFileError(
+                f"{self.members.source.name}: two arrays are named {name!r:.200}. The file is damaged."
+            )
+        self.rows[name] = row
+
+    def __getitem__(self, name: str) -> Tensor | SparseTensor:
+        made = self._made.get(name)
+        if made is None:
+            row = self.rows[name]
+            if isinstance(row, SparseTensor):
+                return row
+            made = self._made[name] = self.members.made(*row)
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.rows
 
 
 def groups(entries: Mapping[str, Entry], members: Members) -> dict[str, str]:

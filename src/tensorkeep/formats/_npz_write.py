@@ -204,7 +204,11 @@ def _groups(content: Content) -> _Groups:
         names = {part: content.names[id(tensor)] for part, tensor in leaf.parts()}
         base, prefix = (SINGLE_NAME, "") if alone else (path, f"{path}/")
         keys = {part: f"{prefix}{part}" for part in (*names, "shape", "format")}
-        as_expected = base and all(name == f"{base}.{part}" and name not in found for part, name in names.items())
+        as_expected = (
+            base
+            and base not in content.tensors
+            and all(name == f"{base}.{part}" and name not in found for part, name in names.items())
+        )
         if not as_expected or not taken.isdisjoint(keys.values()):
             continue  # its parts are plain members then, and the structure says what they are
         taken.update(keys.values())

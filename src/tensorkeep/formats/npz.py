@@ -6,18 +6,16 @@ lies in `_npz_members`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from tensorkeep.core import sparse
 from tensorkeep.core.bytesource import ByteSource
+from tensorkeep.core.collector import collector_paused
 from tensorkeep.core.hashing import CRC32
 from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.core.tensorfile import TensorFile
 from tensorkeep.core.tree import SINGLE_NAME, Inert, decode
 from tensorkeep.errors import CorruptFileError, TensorkeepError, UnsafeFileError, UnsupportedFormatError
 from tensorkeep.formats import Format
-from tensorkeep.formats._npz_members import Members, groups, read_group
+from tensorkeep.formats._npz_members import Members, Tensors, groups, read_group
 from tensorkeep.formats._npz_write import STRUCTURE_MEMBER, Beside, plan, read_beside
 from tensorkeep.formats._zip import Entry, read_directory, verify_crc, walk
 
@@ -25,39 +23,37 @@ __all__ = ["FORMAT"]
 
 
 def _open(source: ByteSource, unknown: str) -> TensorFile:
-    directory = read_directory(source, deflated=True)
-    beside = read_beside(source, directory)
-    return _build(source, directory.entries, beside, inert=unknown == "inert")
+    with collector_paused():
+        directory = read_directory(source, deflated=True)
+        return _build(source, directory.entries, read_beside(source, directory), inert=unknown == "inert")
 
 
 def _build(source: ByteSource, entries: dict[str, Entry], beside: Beside, *, inert: bool) -> TensorFile:
     members = Members(source)
     notes: list[str] = []
-    tensors: dict[str, Tensor | SparseTensor] = {}
+    tensors = Tensors(members)
     others: dict[str, Inert] = {}
-    used: dict[str, str] = {}
+    used: dict[str, str] = {STRUCTURE_MEMBER: "-"} if STRUCTURE_MEMBER in entries else {}
     found: dict[str, SparseTensor] = {}
     for prefix, kind in groups(entries, members).items():
         group = read_group(entries, members, prefix, kind)
         if group is None:
-            used[f"{prefix}format.npy"] = prefix
+            used[f"{prefix}format.npy"] = "-"
             notes.append(f"the parts of {prefix.rstrip('/')!r}, a scipy {kind} array, are given as plain tensors")
         else:
             found[prefix], names = group
             used.update(dict.fromkeys(names, prefix))
-    alone = len(found) == 1 and "" in found and used.keys() >= entries.keys() - {STRUCTURE_MEMBER}
+    alone = len(found) == 1 and "" in found and used.keys() >= entries.keys()
     for name, entry in entries.items():
-        prefix = used.get(name, "-")
-        if prefix in found:
-            key = prefix[:-1] or (SINGLE_NAME if alone else "")
-            tensors.setdefault(key, found[prefix])
-        elif name in used or name == STRUCTURE_MEMBER:
-            continue
+        if name in used:
+            each = found.pop(used[name], None)
+            if each is not None:
+                tensors.add(used[name][:-1] or (SINGLE_NAME if alone else ""), each)
         elif not name.endswith(".npy"):
             notes.append(f"the member {name!r:.200} is no array and is left out")
         else:
             try:
-                tensors[name[:-4]] = members.tensor(entry)
+                tensors.add(name[:-4], (entry, members.head(entry)))
             except (UnsafeFileError, UnsupportedFormatError) as err:
                 if not inert:
                     hint = ' With unknown="inert" the other tensors of the archive can be read.'
@@ -65,53 +61,53 @@ def _build(source: ByteSource, entries: dict[str, Entry], beside: Beside, *, ine
                 others[name[:-4]] = Inert("numpy", "ndarray", (str(err),))
     notes += members.notes.values()
     tree = tensors[SINGLE_NAME] if alone else {**tensors, **others} if others else None
-
-    def structure() -> Any:
-        leaves: dict[str, Tensor] = {}
-        for name, each in tensors.items():
-            parts = each.parts() if isinstance(each, SparseTensor) else [("", each)]
-            leaves.update({f"{name}.{part}" if part else name: tensor for part, tensor in parts})
-        return decode(beside.structure, leaves, what=source.name)
-
+    if beside.has_structure:
+        tree = decode(beside.structure, _leaves(tensors), what=source.name)
     return TensorFile(
         source=source,
         path=source.name,
         format="npz",
         tensors=tensors,
-        tree=structure() if beside.has_structure else tree,
+        tree=tree,
         metadata=beside.metadata,
         notes=notes,
         checksum=CRC32,
-        check=lambda: _check(source, members.unguarded, tensors),
+        check=lambda: _check(source, tensors),
     )
 
 
-def _check(source: ByteSource, unguarded: Iterable[Entry], tensors: dict[str, Tensor | SparseTensor]) -> list[str]:
+def _leaves(tensors: Tensors) -> dict[str, Tensor]:
+    """The dense tensors by the names that a structure of ours uses for them."""
+    leaves: dict[str, Tensor] = {}
+    for name, each in tensors.items():
+        parts = each.parts() if isinstance(each, SparseTensor) else [("", each)]
+        leaves.update({f"{name}.{part}" if part else name: tensor for part, tensor in parts})
+    return leaves
+
+
+def _check(source: ByteSource, tensors: Tensors) -> list[str]:
     """Damage that the tensors' own checksums cannot show: members in another byte order, indices that do not fit."""
     damage = []
-    for entry in unguarded:
+    for name, row in tensors.rows.items():
         try:
-            verify_crc(source, entry)
+            if isinstance(row, SparseTensor):
+                sparse.check(row, what=f"{source.name}: {name!r}")
+            elif not row[1].plain:
+                verify_crc(source, row[0])
         except CorruptFileError as err:
             damage.append(str(err))
-    for name, each in tensors.items():
-        if isinstance(each, SparseTensor):
-            try:
-                sparse.check(each, what=f"{source.name}: {name!r}")
-            except CorruptFileError as err:
-                damage.append(str(err))
     return damage
 
 
 def _salvage(source: ByteSource) -> TensorFile:
     """The arrays whose members are whole, from the local headers; nesting is lost, it stands at the end of the file."""
     members, notes = Members(source), []
-    tensors: dict[str, Tensor | SparseTensor] = {}
+    tensors = Tensors(members)
     for entry in walk(source):
         try:
             verify_crc(source, entry)
             if entry.name.endswith(".npy"):
-                tensors[entry.name[:-4]] = members.tensor(entry)
+                tensors.add(entry.name[:-4], (entry, members.head(entry)))
         except TensorkeepError as err:
             notes.append(f"left out: {err}")
     return TensorFile(source=source, path=source.name, format="npz", tensors=tensors, notes=notes, checksum=CRC32)
