@@ -79,6 +79,16 @@ def test_an_elastic_column_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(width(line) <= 40 for line in [lines[0], *lines[2:]])
 
 
+def test_the_last_elastic_column_gives_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name stays whole as long as another column can be shortened."""
+    monkeypatch.setattr(_text, "terminal_width", lambda: 50)
+    columns = [Column("name", elastic=True), Column("attributes", elastic=True)]
+    (line,) = table(columns, [("a.name.of.26.characters.ab", "x" * 60)], header=False)
+
+    assert line.startswith("  a.name.of.26.characters.ab  xxxx")
+    assert width(line) == 50
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

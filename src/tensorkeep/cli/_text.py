@@ -245,7 +245,7 @@ def _squeeze(columns: Sequence[Column], room: list[int], used: list[int], indent
     if not screen:
         return
     over = indent + sum(room[i] for i in used) + 2 * (len(used) - 1) - screen
-    for i in used:
+    for i in reversed(used):  # what is on the left matters most, names above all
         if over > 0 and columns[i].elastic:
             smaller = max(min(room[i], _NARROWEST), room[i] - over)
             over -= room[i] - smaller
