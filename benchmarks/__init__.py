@@ -1,0 +1,1 @@
+"""What tensorkeep needs beside its peers and the physical limit: `python -m benchmarks`."""
