@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tensorkeep.core.bounds import MAX_DEPTH
-from tensorkeep.core.dtypes import dtype_of_numpy
+from tensorkeep.core.dtypes import DTYPES, dtype_of_numpy, numpy_dtype
 from tensorkeep.core.foreign import as_tensor
 from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.errors import CorruptFileError, UnsupportedDataError
@@ -168,7 +169,8 @@ def _mapping_is_plain(node: Mapping[Any, Any]) -> bool:
 
 def _is_numpy_scalar(value: Any) -> bool:
     numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, numpy.generic) and not isinstance(value, (numpy.void, numpy.str_))
+    # Dates, strings and long doubles have no portable form: what could not be read again is refused.
+    return numpy is not None and isinstance(value, numpy.generic) and value.dtype.name in DTYPES
 
 
 def _cannot_store(node: Any, path: str) -> str:
@@ -332,7 +334,7 @@ def encode(content: Content) -> Any:
             return ["c", node(value.real), node(value.imag)]
         if kind is SparseTensor:
             return ["sp", value.kind, list(value.shape), {part: node(tensor) for part, tensor in value.parts()}]
-        return ["n", value.dtype.str, value.tobytes().hex()]
+        return ["n", value.dtype.str if value.dtype.isbuiltin == 1 else value.dtype.name, value.tobytes().hex()]
 
     return node(content.tree)
 
@@ -405,7 +407,8 @@ def _tagged_leaf(
             return _numpy_scalar(args[0], args[1])
         if tag == "sp" and len(args) == 3:
             kind, shape, parts = args
-            if kind in _SPARSE_KINDS and all(type(n) is int and n >= 0 for n in shape) and set(parts) <= _SPARSE_PARTS:
+            sized = all(type(n) is int and n >= 0 for n in shape)
+            if kind in _SPARSE_KINDS and sized and type(parts) is dict and set(parts) <= _SPARSE_PARTS:
                 built = {part: build(name, depth + 1) for part, name in parts.items()}
                 if {"data", "indices"} <= set(built) and all(type(part) is Tensor for part in built.values()):
                     return SparseTensor(kind, tuple(shape), **built)
@@ -418,10 +421,18 @@ _SPARSE_KINDS = ("csr", "row_sparse", "coo", "csc")
 _SPARSE_PARTS = {"data", "indices", "indptr"}
 
 
+_NUMPY_TYPE = re.compile(r"[<>|][biufc][0-9]{1,2}")
+
+
 def _numpy_scalar(dtype: str, data: str) -> Any:
     import numpy as np
 
-    kind = np.dtype(dtype)
-    if kind.kind not in "biufcV" or kind.hasobject or kind.itemsize > 32 or len(data) != 2 * kind.itemsize:
+    if dtype in DTYPES:  # bfloat16, float8 … by name
+        kind = numpy_dtype(DTYPES[dtype])
+    elif _NUMPY_TYPE.fullmatch(dtype):
+        kind = np.dtype(dtype)
+    else:
         raise ValueError(dtype)
+    if len(data) != 2 * kind.itemsize:
+        raise ValueError(data)
     return np.frombuffer(bytes.fromhex(data), kind)[0]
