@@ -369,6 +369,13 @@ def test_salvage_keeps_the_names_that_are_whole() -> None:
     assert list(salvage_bytes(taken[:-1])) == ["2", "1", "#2"]
 
 
+def test_salvage_does_not_lose_arrays_whose_names_stand_twice() -> None:
+    """Whether the names are whole or cut: then the positions are the names."""
+    twice = list_file([dense((1,), 0, f32(1))] * 3, ["a", "a", "x"])
+    for size in (len(twice), len(twice) - 1):
+        assert list(salvage_bytes(twice[:size])) == ["0", "1", "2"]
+
+
 def test_salvage_of_a_damaged_file_gives_the_arrays_before_the_damage() -> None:
     """The header of the third array is destroyed."""
     data = bytearray(SMALL)
@@ -424,6 +431,7 @@ HOSTILE: dict[str, tuple[bytes, type[TensorkeepError], str]] = {
     ),
     "type code": (list_file([dense((1,), 13, b"abcd")]), UnsupportedFormatError, "type code 13"),
     "negative type code": (list_file([dense((1,), -1, b"abcd")]), UnsupportedFormatError, "type code -1"),
+    "a file of zeros": (list_file([], count=100_000) + bytes(400_000), LimitError, "65536 arrays without values"),
     "names": (list_file([dense((1,), 0, f32(1))], ["a", "b"]), CorruptFileError, "1 arrays, but 2 names"),
     "2**60 names": (list_file([])[:-8] + i64(1 << 60), CorruptFileError, "names at byte 24"),
     "long name": (

@@ -236,6 +236,9 @@ def test_a_pickle_inside_a_pickle_is_looked_at_as_well() -> None:
     report = scan(data)
     assert not report.data_only
     assert report.unknown[0].where == "the pickle inside"
+    broken = scan(pickle.dumps(pickle.dumps(1)[:-2] + b"."))
+    assert not broken.data_only
+    assert "cannot be read to its end" in broken.notes[-1]
     assert open_pickle(b"\x80 no pickle.").structure == b"\x80 no pickle."
 
 

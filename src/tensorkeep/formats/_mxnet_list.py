@@ -26,6 +26,9 @@ _MOST_NBYTES = 1 << 18
 _SMALL_NBYTES = 1 << 13
 """After an array of at least this many bytes only the next header is read, not what stands behind it."""
 
+MAX_NONES = 1 << 16
+"""Arrays without values: a file of zeros is millions of them, four bytes each, and no known file has any."""
+
 MAX_NAME_NBYTES = 1 << 20
 """The longest name: the longest known ones have a few hundred bytes."""
 
@@ -85,6 +88,7 @@ def _walk_arrays(source: ByteSource, listing: Listing) -> None:
     window = b""
     wanted = grown = _WINDOW_NBYTES
     v2 = v3 = False
+    nones = 0
     try:
         while len(leaves) < count:
             at = offset - base
@@ -106,6 +110,13 @@ def _walk_arrays(source: ByteSource, listing: Listing) -> None:
             else:
                 leaf, end, version, device = read_array(window, at, base, source)
                 leaves.append(leaf)
+                if leaf is None:
+                    nones += 1
+                    if nones > MAX_NONES:
+                        raise LimitError(
+                            f"{source.name}: more than {MAX_NONES} arrays without values up to byte {end}. The file is "
+                            "damaged or hostile."
+                        )
                 listing.versions.add(version)
                 listing.devices.add(device)
             wanted = max(grown, _WINDOW_NBYTES) if end - offset < _SMALL_NBYTES else HEADER_NBYTES

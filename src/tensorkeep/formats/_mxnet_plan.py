@@ -27,6 +27,7 @@ def plan_v2(content: Content) -> WritePlan:
 
 
 def plan_v3(content: Content) -> WritePlan:
+    """V3 throughout, as MXNet writes under NumPy semantics."""
     names, leaves = _arrays(content)
     return _plan_list("mxnet-np", names, leaves, 3, 'format="mxnet-np" writes V3')
 

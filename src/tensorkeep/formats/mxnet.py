@@ -37,6 +37,8 @@ def _salvage(source: ByteSource) -> TensorFile:
     notes = _notes(source, listing)
     if listing.failure is not None:
         notes = [f"{len(listing.leaves)} of {listing.count} arrays are whole.", str(listing.failure)]
+    if listing.names is not None and len(set(listing.names)) < len(listing.names):
+        listing.names = None  # the walk stopped before it could say that a name stands twice
     return _file(source, listing, notes)
 
 
@@ -49,7 +51,7 @@ def _notes(source: ByteSource, listing: Listing) -> list[str]:
     if devices:
         listed = ", ".join(f"{_DEVICES.get(kind, f'device type {kind}')}({number})" for kind, number in devices[:4])
         notes.append(f"Saved from {listed}{' and others' if len(devices) > 4 else ''}.")
-    nones = sum(leaf is None for leaf in listing.leaves)
+    nones = listing.leaves.count(None)
     if nones:
         notes.append(f'{nones} "none" {are(nones)} in it: None in its place.')
     if listing.end < source.size:

@@ -69,7 +69,7 @@ def _check_end(source: ByteSource, data: bytes, end: int) -> None:
 
 def _inner(value: Any, what: str, unknown: str) -> tuple[Any] | None:
     """The value of a pickle that stands as bytes in the place of the data; None when there is none."""
-    if type(value) is not bytes or value[:1] != b"\x80" or value[-1:] != b".":
+    if type(value) is not bytes or not _looks_pickled(value):
         return None
     try:
         found = load(value, what=f"{what}: the pickle inside", known=MXNET, unknown=unknown, max_nbytes=MAX_NBYTES)
@@ -136,6 +136,7 @@ def _scan(source: ByteSource) -> ScanReport:
     requests = list(found.requests)
     notes = []
     pickles = 1
+    whole = found.error is None and found.end == len(data)
     if found.error is not None:
         notes.append(f"It cannot be read to its end: {found.error}")
     elif found.end < len(data):
@@ -143,31 +144,37 @@ def _scan(source: ByteSource) -> ScanReport:
             f"{len(data) - found.end} bytes follow behind its end, at byte {found.end}; they were not looked at."
         )
     elif all(request.known for request in requests):
-        inner = _inner_requests(data, source.name)
-        if inner is not None:
+        inside = _bytes_inside(data, source.name)
+        if inside is not None:
             pickles = 2
-            requests += inner
+            inner = examine(inside, what=f"{source.name}: the pickle inside", known=MXNET, max_nbytes=MAX_NBYTES)
+            requests += [Request(r.module, r.name, r.count, r.known, "the pickle inside") for r in inner.requests]
             notes.append("It holds the bytes of another pickle, which was looked at as well.")
+            if inner.error is not None or inner.end < len(inside):
+                whole = False
+                notes.append(f"The one inside cannot be read to its end: {inner.error or 'bytes follow behind it'}")
     requests.sort(key=lambda request: request.known)
     return ScanReport(
         path=source.name,
         format="pickle",
-        data_only=found.error is None and found.end == len(data) and all(request.known for request in requests),
+        data_only=whole and all(request.known for request in requests),
         pickles=pickles,
         requests=tuple(requests),
         notes=tuple(notes),
     )
 
 
-def _inner_requests(data: bytes, what: str) -> list[Request] | None:
+def _bytes_inside(data: bytes, what: str) -> bytes | None:
+    """The value of a pickle when it is bytes that look like a pickle themselves."""
     try:
         value = load(data, what=what, known=MXNET, max_nbytes=MAX_NBYTES).value
     except TensorkeepError:
         return None
-    if type(value) is not bytes or value[:1] != b"\x80":
-        return None
-    found = examine(value, what=what, known=MXNET, max_nbytes=MAX_NBYTES)
-    return [Request(r.module, r.name, r.count, r.known, "the pickle inside") for r in found.requests]
+    return value if type(value) is bytes and _looks_pickled(value) else None
+
+
+def _looks_pickled(value: bytes) -> bool:
+    return value[:1] == b"\x80" and value[-1:] == b"."
 
 
 FORMAT = Format(name="pickle", suffixes=(".pkl", ".pickle", ".states"), open=_open, scan=_scan)
