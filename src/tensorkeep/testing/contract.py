@@ -217,7 +217,8 @@ class FormatContract:
 
     def test_what_is_no_tensor_is_refused(self, tmp_path: Path) -> None:
         """Objects, strings in arrays, sets, classes: never pickled; the path inside the data is named."""
-        for value in (np.array([object()]), np.array(["a"]), {1, 2}, object(), np.array(["2020"], "datetime64[D]")):
+        dates = np.array(["2020"], "datetime64[D]")
+        for value in (np.array([object()]), np.array(["a"]), {1, 2}, object(), dates, dates[0], np.bytes_(b"x")):
             self.check_refused(tmp_path, {"here": value}, match="here")
 
     def test_a_lone_surrogate_is_refused(self, tmp_path: Path) -> None:

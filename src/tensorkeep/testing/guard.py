@@ -6,6 +6,7 @@ space is bounded; a child that crashes or hangs costs one verdict, not the test 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -156,18 +157,19 @@ def _serve() -> None:
 def _outcome(verb: str, order: dict[str, Any]) -> str:
     from tensorkeep.errors import TensorkeepError
 
-    with _bounded(order["memory"] + 2 * _size(order["path"])):
-        try:
-            with alarm(order["seconds"]):
-                return "ok " + _run(verb, order["path"])
-        except (TensorkeepError, OSError) as err:
-            return f"refused {type(err).__name__}: {str(err)[:500]}"
-        except MemoryError:
-            return "memory"
-        except Hung as err:
-            return f"hung {err}"
-        except BaseException as err:  # noqa: BLE001  # that nothing else is raised is what is tested
-            return f"raised {type(err).__name__}: {str(err)[:500]}"
+    try:
+        with _bounded(order["memory"] + 2 * _size(order["path"])), alarm(order["seconds"]):
+            return "ok " + _run(verb, order["path"])
+    except (TensorkeepError, OSError) as err:
+        if isinstance(err, OSError) and err.errno == errno.ENOMEM:
+            return f"memory: {err}"
+        return f"refused {type(err).__name__}: {str(err)[:500]}"
+    except MemoryError:
+        return "memory"
+    except Hung as err:
+        return f"hung {err}"
+    except BaseException as err:  # noqa: BLE001  # that nothing else is raised is what is tested
+        return f"raised {type(err).__name__}: {str(err)[:500]}"
 
 
 def _run(verb: str, path: str) -> str:

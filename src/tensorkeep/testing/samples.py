@@ -86,7 +86,7 @@ KINDS: Mapping[str, Callable[[], Any]] = {
         "": "",
     },
     "bytes and numbers": lambda: {"w": _f(1), "raw": b"\0\xff", "z": 1 - 2j, "inf": float("inf"), "nan": float("nan")},
-    "numpy scalars": lambda: {"w": _f(1), "x": np.float32(0.1), "i": np.int64(-3)},
+    "numpy scalars": lambda: {"w": _f(1), "x": np.float32(0.1), "i": np.int64(-3), "h": values("bfloat16")[1]},
     "only plain values": lambda: {"step": 3, "names": ["a", "b"]},
     "sparse": lambda: {
         "s": SparseTensor("csr", (2, 4), _f(1, 2, 3), np.array([0, 3, 1], np.int64), np.array([0, 2, 3], np.int64)),
