@@ -11,27 +11,37 @@ by making it; a reader that executes what a pickle names creates the file `senti
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tensorkeep.testing.hostile._case import Case
 
-__all__ = ["Case", "cases"]
+__all__ = ["FAMILIES", "Case", "cases"]
 
 
-def cases(sentinel: str | os.PathLike[str]) -> Iterator[Case]:
-    """Every hostile file of every format.
+FAMILIES = ("safetensors", "pickle", "torch", "torch-legacy", "torch-tar", "zip", "npy", "mxnet", "symbol", "index")
+"""What the ids begin with."""
+
+
+def cases(sentinel: str | os.PathLike[str], family: str | None = None) -> Iterator[Case]:
+    """Every hostile file of every format, or of one family.
 
     Args:
         sentinel: the path that payloads would create if they were executed.
+        family: one of FAMILIES.
     """
     from tensorkeep.testing.hostile import _json, _mxnet, _npy, _pickle, _safetensors, _torch, _zip
 
     target = os.fspath(Path(sentinel))
-    yield from _safetensors.cases()
-    yield from _pickle.cases(target)
-    yield from _torch.cases(target)
-    yield from _zip.cases()
-    yield from _npy.cases(target)
-    yield from _mxnet.cases()
-    yield from _json.cases()
+    makers: dict[str, Callable[[], Iterator[Case]]] = {
+        "safetensors": _safetensors.cases,
+        "pickle": lambda: _pickle.cases(target),
+        "torch": lambda: _torch.cases(target),
+        "zip": _zip.cases,
+        "npy": lambda: _npy.cases(target),
+        "mxnet": _mxnet.cases,
+        "symbol index": _json.cases,
+    }
+    for names, maker in makers.items():
+        if family is None or family.partition("-")[0] in names.split():
+            yield from (case for case in maker() if family is None or case.id.partition("/")[0] == family)
