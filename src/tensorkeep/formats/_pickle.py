@@ -153,7 +153,7 @@ class Machine:
     """The stack machine. Frequent opcodes are in `run`, the others are functions of `_pickle_ops`."""
 
     __slots__ = (
-        "budget", "data", "dry", "globals", "inert", "known", "limit", "marks", "memo", "persistent", "pos", "size",
+        "budget", "data", "dry", "frame_end", "globals", "inert", "known", "limit", "marks", "memo", "persistent", "pos", "size",
         "stack", "start", "unknown", "what",
     )  # fmt: skip
 
@@ -174,6 +174,7 @@ class Machine:
         self.persistent = persistent
         self.start = self.pos = start
         self.size = self.limit = len(data)
+        self.frame_end = 0
         self.inert = inert
         self.dry = dry
         self.stack: list[Any] = []
@@ -307,10 +308,9 @@ class Machine:
                         stack.append(())
                     elif op == 0x2E:  # STOP
                         self.pos = pos
-                        value = stack.pop()
-                        if stack or self.marks:
-                            raise self.wrong("values are left on the stack at its end")
-                        return value
+                        if len(stack) != 1 or marks:
+                            raise self.wrong("not one value is left on the stack at its end")
+                        return stack[0]
                     else:
                         handler = rare.get(op)
                         self.pos, self.budget = pos, budget

@@ -55,12 +55,12 @@ def _proto(m: Machine) -> None:
 
 def _frame(m: Machine) -> None:
     nbytes = _number(m, "<Q")
-    if m.limit != m.size:
+    if m.pos - 9 < m.frame_end:
         raise m.wrong("a frame begins inside a frame")
     if nbytes > m.size - m.pos:
         raise m.cut()
     # The loop runs up to here and sees whether an opcode ends just there.
-    m.limit = m.pos + nbytes
+    m.limit = m.frame_end = m.pos + nbytes
 
 
 # --- numbers
