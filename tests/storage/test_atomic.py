@@ -321,6 +321,26 @@ def test_a_failed_sync_of_the_folder_fails_the_save_and_says_how_things_stand(
 
 
 @linux
+def test_a_mount_without_modes_or_folder_syncs_is_saved_to(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """fchmod that is not permitted and a folder's fsync that is invalid are properties of the mount, no failures."""
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(fd)
+
+    def fchmod(fd: int, mode: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    save(target)
+
+    assert target.read_bytes() == NEW
+
+
+@linux
 def test_the_order_is_sync_rename_sync(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is synced before it gets the name, the folder afterwards: else a power cut leaves an empty file."""
     calls: list[str] = []

@@ -288,6 +288,20 @@ def test_a_tensor_that_changes_while_a_file_is_written_still_fits_its_checksum(
     assert receipt.digests["w"].value == xxh(written)
 
 
+def test_runs_of_small_opaque_arrays_are_written_as_they_lie(tmp_path: Path) -> None:
+    """bfloat16 and float8 among others, 0-d and not contiguous ones too."""
+    kinds = [ml_dtypes.bfloat16, np.float32, ml_dtypes.float8_e4m3fn, np.int16]
+    made = [np.arange(8).reshape(shape).astype(kind) for kind in kinds for shape in [(8,), (2, 4)]]
+    made += [np.array(3, ml_dtypes.bfloat16)]
+    for extra in ([], [made[1].T], [np.arange(4, dtype=">i2")]):
+        arrays = [*made, *extra]
+        plan = WritePlan("x", [TensorSegment(str(i), tensor(a)) for i, a in enumerate(arrays)], "crc32", len(arrays))
+        receipt = write_file(tmp_path / "x", plan)
+
+        assert (tmp_path / "x").read_bytes() == b"".join(map(file_bytes, arrays))
+        assert [d.value for d in receipt.digests.values()] == [crc(file_bytes(a)) for a in arrays]
+
+
 def test_the_receipt_tells_what_was_written(tmp_path: Path) -> None:
     """Path, format, size, number of tensors, files."""
     plan, expected = sample_plan()

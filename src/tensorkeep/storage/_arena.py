@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from tensorkeep.core.bytesource import FileSource
 from tensorkeep.core.hashing import XXH3_128, Digest, Hasher, digest_of, new_hasher
 from tensorkeep.core.progress import advance
+from tensorkeep.errors import LimitError
 from tensorkeep.storage._direct import ALIGN, aligned_memory, direct_is_known, open_direct, round_up, threads
 
 __all__ = ["Arena", "Ranges", "fill", "is_cached"]
@@ -95,7 +96,13 @@ class Arena:
 
 def _memory(nbytes: int) -> Any:
     if nbytes >= MAP_FROM_NBYTES:
-        return aligned_memory(nbytes)
+        try:
+            return aligned_memory(nbytes)
+        except (MemoryError, OSError, OverflowError) as err:
+            raise LimitError(
+                f"{nbytes} bytes of memory are needed for the tensors, and the system does not give them ({err}). "
+                "Load some with only=, or use tensorkeep.open, which reads what is asked for."
+            ) from err
     import numpy as np
 
     # NumPy's own allocations are aligned to 16 bytes, which is enough: only mapped arenas are read directly.

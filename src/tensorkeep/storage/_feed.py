@@ -13,6 +13,7 @@ from functools import partial
 from itertools import accumulate, pairwise, repeat
 from typing import Any, Protocol
 
+from tensorkeep.core.dtypes import dtype_of_numpy
 from tensorkeep.core.hashing import XXH3_128, Digest, digest_of, new_hasher
 from tensorkeep.core.plan import Deferred, Segment, TensorSegment
 
@@ -100,10 +101,14 @@ def _joined(arrays: list[Any]) -> bytes | None:
 
     if set(map(type, arrays)) != {np.ndarray}:
         return None
+    opaque = False
     for dtype in {array.dtype for array in arrays}:
-        # ml_dtypes' types (kind V) have no buffer format: join refuses them.
-        if dtype.kind not in "biufc" or (dtype.itemsize > 1 and dtype.isnative == _BIG_ENDIAN):
+        known = dtype_of_numpy(dtype)
+        if known is None or known.packed or (dtype.itemsize > 1 and dtype.isnative == _BIG_ENDIAN):
             return None
+        opaque |= dtype.kind == "V"
+    if opaque:  # ml_dtypes' types have no buffer format: join would refuse them
+        arrays = [a.reshape(-1).view(np.uint8) if a.dtype.kind == "V" and a.flags.c_contiguous else a for a in arrays]
     try:
         return b"".join(arrays)
     except (BufferError, TypeError, ValueError):  # one is not contiguous

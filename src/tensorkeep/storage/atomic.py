@@ -240,7 +240,11 @@ def _copy_mode(fd: int, old: os.stat_result) -> None:
             with contextlib.suppress(PermissionError):
                 os.fchown(fd, old.st_uid, old.st_gid)
     if hasattr(os, "fchmod"):
-        os.fchmod(fd, stat.S_IMODE(old.st_mode))
+        try:
+            os.fchmod(fd, stat.S_IMODE(old.st_mode))
+        except OSError as err:
+            if err.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):  # a mount without modes
+                raise
 
 
 def _lock(fd: int) -> bool:
@@ -304,6 +308,9 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
     fd = os.open(os.fspath(folder) or ".", os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
         _sync_file(fd)
+    except OSError as err:
+        if err.errno != errno.EINVAL:  # a file system that cannot sync folders, and says so
+            raise
     finally:
         os.close(fd)
 
