@@ -254,9 +254,8 @@ def main() -> int:
             shutil.rmtree(place)
             gc.collect()
     document = report.Run(results, peers.versions(), _w.machine(), time.time() - begin, sys.argv[1:], options.n)
-    out = Path(__file__).with_name("out")
-    out.mkdir(exist_ok=True)
-    (out / "last.json").write_text(json.dumps(document.as_json(), indent=1))
+    if options.json:
+        Path(options.json).write_text(json.dumps(document.as_json(), indent=1), "utf-8")
     if options.write_docs:
         report.write(document)
     failed = [
@@ -291,6 +290,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--folder", help="where to write: on the disk that is to be measured (default: the temporary folder)"
     )
+    parser.add_argument("--json", metavar="FILE", help="write every sample to a file")
     parser.add_argument("--write-docs", action="store_true", help="write docs/benchmarks.md and the table in README.md")
     return parser.parse_args()
 

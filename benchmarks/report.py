@@ -124,11 +124,11 @@ def write(run: Run) -> None:
 def page(run: Run) -> str:
     """docs/benchmarks.md."""
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    command = " ".join(["make bench", "#", "python -m benchmarks", *run.arguments])
+    command = " ".join(["python -m benchmarks", *public(run.arguments)])
     lines = [
         "# Benchmarks",
         "",
-        "Made by the benchmark itself; to repeat it on your machine:",
+        "Made by the benchmark itself. `make bench` repeats it on your machine; this page is what the following wrote:",
         "",
         "```sh",
         command,
@@ -153,6 +153,16 @@ def page(run: Run) -> str:
             size = _size(workload)
             lines += [table(ROWS[row] if row != "start" else "", timings, size)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def public(arguments: list[str]) -> list[str]:
+    """The arguments without the places of one machine."""
+    shown, skip = [], False
+    for each in arguments:
+        if not skip and each not in ("--folder", "--json"):
+            shown.append(each)
+        skip = each in ("--folder", "--json")
+    return shown
 
 
 def _size(workload: str) -> int:

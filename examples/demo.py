@@ -1,7 +1,9 @@
 """A tour of tensorkeep on files that real MXNet, PyTorch, NumPy and safetensors wrote. `make demo` runs it, offline.
 
+    python examples/demo.py [FOLDER]
+
 Every command line is shown and run, and what it answers is checked: the exit status is 0 when everything was as it should be.
-The files are left in demo-out/.
+The files are left in FOLDER, demo-out/ unless given, which is emptied first.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import tensorkeep as tk
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 GOLDEN = CHECKOUT / "tests" / "golden" / "mxnet"
-OUT = CHECKOUT / "demo-out"
+OUT = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else CHECKOUT / "demo-out"
 TKEEP = Path(sys.executable).with_name("tkeep")
 WIDTH = 100
 
