@@ -142,6 +142,8 @@ def test_fortran_and_big_endian_members_are_read_and_checked(compressed: bool) -
         assert tk.verify(bytes(broken)).status == "damaged"
         with pytest.raises(CorruptFileError, match=r"member 'f.npy' .*CRC"):
             tk.load(bytes(broken))
+        with tk.open(bytes(broken)) as file, pytest.raises(CorruptFileError, match=r"member 'f.npy' .*CRC"):
+            file["f"].numpy()
 
 
 def test_opening_reads_no_values(tmp_path: Path) -> None:

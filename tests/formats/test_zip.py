@@ -35,7 +35,7 @@ from tensorkeep.formats._zip_records import (
     place,
 )
 
-CONTENT = {"a/data.pkl": b"hello " * 20, "a/data/0": bytes(range(256)) * 4, "a/ü": b"", "a/last": b"x"}
+CONTENT = {"a/data.pkl": b"hello " * 20, "a/data/0": bytes(range(256)) * 4, "a/ü": b"", "a/end": b"x"}
 
 
 def made(content: dict[str, bytes] = CONTENT, method: int = zipfile.ZIP_STORED, comment: bytes = b"") -> bytes:
