@@ -7,6 +7,7 @@ page-sized reads over a network are slow.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
@@ -166,7 +167,8 @@ class FileSource(ByteSource):
             os.close(fd)
 
     def __del__(self) -> None:
-        self.close()
+        with contextlib.suppress(OSError):  # nothing was written through it, so nothing can be lost
+            self.close()
 
 
 def filesystem_type(fd: int) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tensorkeep._optional import require
 from tensorkeep.core.tensor import SparseTensor
 from tensorkeep.errors import CorruptFileError, UnsupportedDataError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["check", "to_dense", "to_scipy", "to_torch"]
 
@@ -71,13 +74,13 @@ def _rows(indptr: Any) -> Any:
     return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr.astype(np.int64)))
 
 
-def to_dense(sparse: SparseTensor) -> Any:
+def to_dense(sparse: SparseTensor) -> np.ndarray[Any, Any]:
     """See `SparseTensor.to_dense`."""
     import numpy as np
 
     check(sparse)
     data, indices, indptr = _parts(sparse)
-    dense = np.zeros(sparse.shape, data.dtype)
+    dense: np.ndarray[Any, Any] = np.zeros(sparse.shape, data.dtype)
     if sparse.kind == "row_sparse":
         dense[indices] = data
     elif sparse.kind == "csr":

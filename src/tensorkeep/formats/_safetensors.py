@@ -48,6 +48,7 @@ __all__ = [
     "check_metadata",
     "code_of",
     "decode_structure",
+    "header_digits",
     "place_header",
     "plan_file",
     "read_header",
@@ -296,6 +297,12 @@ def header_hash(raw: bytes, digits: str) -> str:
     state.update(_ZEROS.encode())
     state.update(memoryview(raw)[at + 32 :])
     return state.hexdigest()
+
+
+def header_digits(raw: bytes) -> str:
+    """The header's checksum as it stands in a header of ours."""
+    at = raw.index(f'"{HEADER_KEY}":"'.encode()) + len(HEADER_KEY) + 4
+    return raw[at : at + 32].decode("ascii")
 
 
 def _add_tensors(header: Header, entries: Entries, whole: bool) -> None:
