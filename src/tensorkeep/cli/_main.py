@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from tensorkeep import __version__
 from tensorkeep.cli._errors import ERROR, INTERRUPTED, OK, PIPE_CLOSED, USAGE, exit_code, paragraph, tell
 
 __all__ = ["cli", "run"]
@@ -79,7 +78,7 @@ def _no_such_command(name: str) -> str:
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="tensorkeep", message="%(prog)s %(version)s")
+@click.version_option(package_name="tensorkeep", message="%(package)s %(version)s")
 def cli() -> None:
     """Look into tensor files of any framework, check, convert and compare them, safely."""
 
