@@ -177,7 +177,8 @@ def test_a_pickle_that_asks_for_code_is_listed_without_running_it(tkeep: Run, ho
 
     assert result.code == 0
     assert ["w", "float32", "3", "12 B"] in result.lines()
-    assert "__builtin__.print" in result.out
+    assert ["x", "object of __builtin__.print"] in result.lines()
+    assert ["x.args.0", '"it ran"'] in result.lines()
     assert "it ran" not in result.out.replace('"it ran"', "")
 
 
@@ -188,17 +189,20 @@ def test_a_network_shows_operators_arguments_and_heads(tkeep: Run, tmp_path: Pat
         {"op": "null", "name": "y", "inputs": []},
         {"op": "elemwise_add", "name": "plus", "inputs": [[0, 0, 0], [1, 0, 0]]},
         {"op": "Activation", "name": "act", "attrs": {"act_type": "relu"}, "inputs": [[2, 0, 0]]},
+        {"op": "SliceChannel", "name": "halves", "attrs": {"num_outputs": "2"}, "inputs": [[3, 0, 0]]},
+        {"op": "Flatten", "name": "flat", "inputs": [[4, 1, 0]]},
     ]
-    network = {"nodes": nodes, "arg_nodes": [0, 1], "node_row_ptr": [0, 1, 2, 3, 4], "heads": [[3, 0, 0]]}
+    network = {"nodes": nodes, "arg_nodes": [0, 1], "node_row_ptr": [0, 1, 2, 3, 4, 6, 7], "heads": [[5, 0, 0]]}
     (tmp_path / "net-symbol.json").write_text(json.dumps(network))
     rows = tkeep("ls", "net-symbol.json").lines()
 
     assert ["plus", "elemwise_add", "x, y"] in rows
     assert ["act", "Activation", "plus", "act_type=relu"] in rows
     assert ["x, y"] in rows
-    assert ["act_output"] in rows
+    assert ["flat", "Flatten", "halves[1]"] in rows
+    assert ["flat_output"] in rows
     graph = json.loads(tkeep("ls", "--json", "net-symbol.json").out)["files"][0]["graph"]
-    assert graph["operators"] == {"Activation": 1, "elemwise_add": 1}
+    assert graph["operators"] == {"Activation": 1, "Flatten": 1, "SliceChannel": 1, "elemwise_add": 1}
     assert graph["arguments"] == ["x", "y"]
 
 

@@ -17,8 +17,8 @@ from safetensors.numpy import save_file
 
 import tensorkeep
 from tensorkeep.cli import _main
-from tensorkeep.cli._errors import paragraph, worst
-from tensorkeep.errors import CorruptFileError, TensorkeepError
+from tensorkeep.cli._errors import exit_code, paragraph, worst
+from tensorkeep.errors import CorruptFileError, TensorkeepError, TensorNotFoundError
 from tests.cli.conftest import Run
 
 TKEEP = [sys.executable, "-c", "import sys; from tensorkeep.cli import main; sys.exit(main())"]
@@ -96,6 +96,13 @@ def test_errors_name_options_not_arguments() -> None:
     assert text == "--no-verify reads it; --unknown inert keeps; --only 'a.*' fits none; pass --format."
 
 
+def test_what_was_asked_wrongly_is_no_unreadable_file() -> None:
+    """A name that is not there is 2, a damaged file 3."""
+    assert exit_code(TensorNotFoundError("x")) == 2
+    assert exit_code(CorruptFileError("x")) == 3
+    assert exit_code(FileNotFoundError("x")) == 3
+
+
 def test_errors_cannot_steer_the_terminal(tkeep: Run, tmp_path: Path) -> None:
     """A name from the file that is part of an error is escaped."""
     save_file({"w\x1b[31m": np.zeros(3, np.float32)}, tmp_path / "x.safetensors")
@@ -152,7 +159,7 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
 
     assert first.startswith(b"x.safetensors")
     assert err == b""
-    assert process.returncode in (0, 128 + signal.SIGPIPE)
+    assert process.returncode == -signal.SIGPIPE
 
 
 def test_a_terminal_without_unicode_gets_escapes(plain: Path) -> None:
@@ -211,6 +218,8 @@ def test_formats_are_listed_as_they_are_known(tkeep: Run) -> None:
     assert [name for name, row in rows.items() if row["write"]] == formats.names(written=True)
     assert all(row["read"] for row in rows.values())
     assert rows["safetensors"]["suffixes"] == [".safetensors"]
+    assert rows["safetensors"]["salvage"]
+    assert not rows["symbol"]["salvage"]
     assert "safetensors" in tkeep("formats").out
 
 
@@ -225,8 +234,3 @@ def test_no_exception_escapes_from_strange_files(tkeep: Run, tmp_path: Path) -> 
 
             assert result.code in ((1, 3) if command == ["scan"] else (3,)), (head, command, result)
             assert result.code == 1 or result.err.startswith("tkeep: ")
-
-
-def test_a_corrupt_file_is_an_error_of_ours() -> None:
-    """The base that `run` turns into a paragraph covers it."""
-    assert issubclass(CorruptFileError, TensorkeepError)

@@ -115,6 +115,15 @@ def test_the_mean_of_large_numbers_keeps_its_digits() -> None:
     assert got.deviation == pytest.approx(1.0, rel=1e-9)
 
 
+def test_blocks_of_different_values_are_joined() -> None:
+    """Zeros, then tens, in several blocks of different lengths: mean and deviation of all of them."""
+    array = np.repeat([0.0, 10.0], [1_500_000, 500_000])
+    got = statistics(Tensor(array.shape, DType.of("float64"), array=array), 4)
+
+    assert got.mean == pytest.approx(2.5)
+    assert got.deviation == pytest.approx(math.sqrt(0.75 * 0.25) * 10)
+
+
 def test_memory_is_bounded(tkeep: Run, tmp_path: Path) -> None:
     """A tensor of 128 MB is shown with a tenth of that."""
     with (tmp_path / "x.npy").open("wb") as file:

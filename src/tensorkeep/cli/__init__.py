@@ -15,4 +15,11 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run `tkeep` with `args` (default: those of the process) and return its exit code."""
     from tensorkeep.cli._main import run
 
-    return run(list(sys.argv[1:] if args is None else args))
+    if args is not None:
+        return run(list(args))
+    import signal
+
+    if hasattr(signal, "SIGPIPE"):
+        # `tkeep ls file | head`: when the reader has seen enough we end quietly, as other commands do.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    return run(sys.argv[1:])

@@ -20,7 +20,6 @@ __all__ = [
     "FOUND",
     "INTERRUPTED",
     "OK",
-    "PIPE_CLOSED",
     "USAGE",
     "error_document",
     "exit_code",
@@ -31,7 +30,6 @@ __all__ = [
 
 OK, FOUND, USAGE, ERROR = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
-PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 # The library's errors name its arguments; on the command line they are options.
 _OPTIONS = tuple(

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tensorkeep.cli._errors import ERROR, INTERRUPTED, OK, PIPE_CLOSED, USAGE, exit_code, paragraph, tell
+from tensorkeep.cli._errors import ERROR, INTERRUPTED, OK, USAGE, exit_code, paragraph, tell
 
 __all__ = ["cli", "run"]
 
@@ -89,18 +89,6 @@ def run(args: list[str]) -> int:
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal without UTF-8
     try:
-        code = _run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # `tkeep ls file | head`: the reader has seen enough. Python would complain when it flushes at exit.
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
-    return code
-
-
-def _run(args: list[str]) -> int:
-    try:
         result: Any = cli.main(args, prog_name="tkeep", standalone_mode=False)
         return result if isinstance(result, int) else OK
     except click.exceptions.Exit as err:
@@ -115,8 +103,6 @@ def _run(args: list[str]) -> int:
     except click.ClickException as err:
         tell(err.format_message())
         return ERROR
-    except BrokenPipeError:
-        raise
     except Exception as err:
         text = paragraph(err)
         if text is None:
