@@ -14,7 +14,6 @@ __all__ = ["Member", "is_torch", "read_members"]
 
 _BLOCK = 512
 _MAX_PAX_NBYTES = 1 << 16
-_MAX_MEMBERS = 64
 _NAMES = ("sys_info", "pickle", "tensors", "storages")
 _HARMLESS_PAX = (b"mtime", b"atime", b"ctime", b"uid", b"gid", b"uname", b"gname", b"comment", b"hdrcharset")
 _KINDS = {
@@ -80,19 +79,22 @@ def read_members(source: ByteSource) -> dict[str, Member]:
         if kind in (b"x", b"g"):
             _check_pax(source, start, nbytes)
         else:
-            _add(source, at, head, Member(_name(source, at, head), start, nbytes), members)
+            _check_kind(source, at, head)
+            _add(source, at, Member(_name(source, at, head), start, nbytes), members)
         at = end
     _check_end(source, at)
     return members
 
 
-def _add(source: ByteSource, at: int, head: bytes, member: Member, members: dict[str, Member]) -> None:
+def _check_kind(source: ByteSource, at: int, head: bytes) -> None:
     kind = head[156:157]
     if kind not in (b"0", b"\0"):
         what = _KINDS.get(kind, f"an entry of type {kind!r}")
-        raise UnsafeFileError(
-            f"{source.name}: byte {at}: the member {member.name!r:.100} is {what}, not a file. {_DAMAGED}"
-        )
+        name = head[:100].split(b"\0")[0].decode("utf-8", "replace")
+        raise UnsafeFileError(f"{source.name}: byte {at}: the member {name!r:.100} is {what}, not a file. {_DAMAGED}")
+
+
+def _add(source: ByteSource, at: int, member: Member, members: dict[str, Member]) -> None:
     if member.name not in _NAMES:
         raise CorruptFileError(
             f"{source.name}: byte {at}: the member {member.name!r:.100} is none of {', '.join(_NAMES)}, which torch 0.1 wrote. "
@@ -100,8 +102,6 @@ def _add(source: ByteSource, at: int, head: bytes, member: Member, members: dict
         )
     if member.name in members:
         raise CorruptFileError(f"{source.name}: byte {at}: two members are named {member.name!r}. {_DAMAGED}")
-    if len(members) >= _MAX_MEMBERS:
-        raise CorruptFileError(f"{source.name}: more than {_MAX_MEMBERS} members. {_DAMAGED}")
     members[member.name] = member
 
 
