@@ -40,6 +40,7 @@ _OPTIONS = tuple(
         (r"\b(unknown|dtype|format|shard_size|epoch)=(['\"]?)([\w.-]+)\2", r"--\1 \3"),
         (r"\b(only|rename|dtype|format|shard_size)=(?=\W|$)", r"--\1 "),
         (r"--shard_size\b", "--shard-size"),
+        (r"os\.makedirs\('([^'\s]*)', exist_ok=True\)", r"mkdir -p \1"),
         (r"(--[a-z-]+) +(?=[.,;:)]|$)", r"\1"),
     )
 )
