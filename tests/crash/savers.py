@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import tensorkeep as tk
 from tensorkeep.testing.crash import mark
@@ -69,21 +70,32 @@ def _stream(folder: Path, data: Any) -> None:
             out[name] = tensor
 
 
+def _pooled(*, direct: bool) -> Callable[[Path, Any], None]:
+    """As large files are written: by threads, around the page cache where the file system is known for it."""
+
+    def save(folder: Path, data: Any) -> None:
+        from tensorkeep.storage import writing
+
+        sizes = {"POOL_FROM_NBYTES": 1, "DEFERRED_EVERY_NBYTES": 1, "BLOCK_NBYTES": 8192}
+        known = writing.direct_is_known if direct else lambda fd: False
+        with patch.multiple(writing, direct_is_known=known, **sizes):
+            tk.save(folder / TARGET, data)
+
+    return save
+
+
 def _nested(version: int) -> Any:
     flat = tensors(version, 4_000)
     return {"step": version, "note": "α" * version, "layers": [flat["scale"], (flat["head.weight"], None)]}
-
-
-def _convert(folder: Path, data: Any) -> None:
-    tk.save(folder / "source.npz", data)
-    mark("begin")
-    tk.convert(folder / "source.npz", folder / TARGET)
 
 
 PATHS: dict[str, SavePath] = {
     "buffered": SavePath(_save_to(TARGET), _read_from(TARGET)),
     "first": SavePath(_save_to(TARGET), _read_from(TARGET), first=True),
     "nested": SavePath(_save_to(TARGET), _read_from(TARGET), _nested),
+    "direct": SavePath(_pooled(direct=True), _read_from(TARGET)),
+    "direct-first": SavePath(_pooled(direct=True), _read_from(TARGET), first=True),
+    "threads": SavePath(_pooled(direct=False), _read_from(TARGET)),
     "writer": SavePath(_stream, _read_from(TARGET)),
     "writer-first": SavePath(_stream, _read_from(TARGET), first=True),
     "sharded": SavePath(_save_to(TARGET, shard_size=30_000), _read_from(INDEX)),

@@ -125,7 +125,13 @@ class _Breaker:
             with suppress(OSError):
                 return self._inside(self.readlink(f"/proc/self/fd/{fd}"))
             return False
-        return isinstance(target, (str, bytes, os.PathLike)) and self._inside(os.path.abspath(os.fsdecode(target)))
+        if not isinstance(target, (str, bytes, os.PathLike)):
+            return False
+        path = os.path.abspath(os.fsdecode(target))
+        if path.startswith("/proc/self/fd/"):
+            with suppress(OSError):
+                path = self.readlink(path)
+        return self._inside(path)
 
     def _inside(self, path: str) -> bool:
         return path == self.folder or path.startswith(self.folder + os.sep)
@@ -135,6 +141,9 @@ class _Breaker:
             if not self.concerns(name, args):
                 return real(*args, **keywords)
             with self.lock:
+                if self.dead and name == "close":  # the kernel closes what a dead process had open
+                    self._remember(name, args, real(*args, **keywords))
+                    return None
                 if self.dead:
                     raise Killed
                 number = len(self.seen.calls)

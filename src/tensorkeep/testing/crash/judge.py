@@ -17,6 +17,8 @@ from tensorkeep.testing.crash.trace import Recording
 
 __all__ = ["Report", "examine", "rebuild"]
 
+_ROUNDS = 20  # of drawing mixtures of sectors, when so many different states are asked for
+
 
 @dataclass
 class Report:
@@ -63,6 +65,7 @@ def examine(
     same: Callable[[Any, Any], bool] = same_data,
     models: Sequence[str] = MODELS,
     samples: int = 40,
+    at_least: int = 0,
 ) -> Report:
     """Read every state of a recorded save and judge it.
 
@@ -72,20 +75,24 @@ def examine(
         old, new: what may be there before the acknowledgement; after it only `new`. None for "no file".
         same: whether what was read is one of them.
         samples: see `states`.
+        at_least: so many different states; more mixtures of sectors are drawn until they are reached.
     """
     report = Report()
     seen: dict[Any, tuple[str, str]] = {}
     owed: set[Any] = set()
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as scratch:
-        for model in models:
-            for state in states(recording, model, samples=samples):
-                report.states[model] += 1
-                key = _key(state.tree)
-                if key not in seen:
-                    seen[key] = _read(state.tree, Path(scratch) / "state", read, old, new, same)
-                if (key, state.acknowledged) not in owed:
-                    owed.add((key, state.acknowledged))
-                    _judge(report, state, *seen[key])
+        for seed in range(_ROUNDS):
+            for model in models:
+                for state in states(recording, model, samples=samples, seed=seed):
+                    report.states[model] += 1
+                    key = _key(state.tree)
+                    if key not in seen:
+                        seen[key] = _read(state.tree, Path(scratch) / "state", read, old, new, same)
+                    if (key, state.acknowledged) not in owed:
+                        owed.add((key, state.acknowledged))
+                        _judge(report, state, *seen[key])
+            if len(owed) >= at_least:
+                break
     report.distinct = len(owed)
     return report
 

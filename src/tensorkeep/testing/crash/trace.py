@@ -202,7 +202,11 @@ class _Parser:
         base = os.fsdecode(_unhex(annotated[1])) if annotated else os.getcwd()
         return self._path(part, base)
 
-    def _opened(self, path: str | None, flags: str, fd: int, started: int) -> None:
+    def _opened(self, part: str, path: str | None, flags: str, fd: int, started: int) -> None:
+        if again := re.fullmatch(rb"/proc/self/fd/(\d+)", _strings(part)[0]):
+            if (old := int(again[1])) in self.open:  # the same inode by another description: for direct writes
+                self.open[fd] = _OpenFile(self.open[old].file, "O_APPEND" in flags)
+            return
         if path is None:
             return
         if "O_SYNC" in flags or "O_DSYNC" in flags:
@@ -223,13 +227,13 @@ class _Parser:
         self.open[fd] = _OpenFile(file, "O_APPEND" in flags)
 
     def _do_open(self, parts: list[str], args: str, fd: int, started: int) -> None:
-        self._opened(self._path(parts[0], os.getcwd()), parts[1], fd, started)
+        self._opened(parts[0], self._path(parts[0], os.getcwd()), parts[1], fd, started)
 
     def _do_creat(self, parts: list[str], args: str, fd: int, started: int) -> None:
-        self._opened(self._path(parts[0], os.getcwd()), "O_CREAT|O_WRONLY|O_TRUNC", fd, started)
+        self._opened(parts[0], self._path(parts[0], os.getcwd()), "O_CREAT|O_WRONLY|O_TRUNC", fd, started)
 
     def _do_openat(self, parts: list[str], args: str, fd: int, started: int) -> None:
-        self._opened(self._at(parts[0], parts[1]), parts[2], fd, started)
+        self._opened(parts[1], self._at(parts[0], parts[1]), parts[2], fd, started)
 
     def _do_close(self, parts: list[str], args: str, result: int, started: int) -> None:
         self.open.pop(_fd(parts[0]), None)
