@@ -166,6 +166,10 @@ def main() -> None:
     print(_w.machine(), f"numpy {np.__version__}", "\n")
     import torch
 
+    with _w.folder(args.dir) as where:  # what is imported at first use is imported here, before the children
+        tk.save(where / "x.safetensors", {"x": np.zeros(3)})
+        tk.load(where / "x.safetensors")
+
     for workload in args.workloads:
         state = getattr(_w, workload)()
         size = _w.nbytes(state)
