@@ -275,6 +275,18 @@ def test_what_the_format_cannot_hold_is_refused_before_a_byte_is_written(
     assert [p.name for p in tmp_path.iterdir()] == ["x.safetensors"]
 
 
+def test_booleans_are_zero_or_one(tmp_path: Path) -> None:
+    """A byte of 2 would be a value that equals neither True nor False."""
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(file_of({"m": entry("BOOL", [3], 0, 3)}, b"\0\1\2"))
+
+    with pytest.raises(CorruptFileError, match="a byte of 2 stands among booleans"):
+        tk.load(path)
+    with pytest.raises(CorruptFileError, match="a byte of 2"), tk.open(path) as file:
+        file["m"].numpy()
+    assert tk.load(file_of({"m": entry("BOOL", [2], 0, 2)}, b"\0\1"))["m"].tolist() == [False, True]
+
+
 def test_metadata_must_be_strings(tmp_path: Path) -> None:
     """Numbers go into the data; our own keys are ours."""
     with pytest.raises(UnsupportedDataError, match="maps str to str"):

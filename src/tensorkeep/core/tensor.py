@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from tensorkeep.core.bytesource import ByteSource
 from tensorkeep.core.dtypes import DType, numpy_dtype
 from tensorkeep.core.hashing import Digest
-from tensorkeep.errors import UnsupportedDataError
+from tensorkeep.errors import CorruptFileError, UnsupportedDataError
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Extent", "SparseTensor", "Tensor", "TensorSpec"]
+__all__ = ["Extent", "SparseTensor", "Tensor", "TensorSpec", "check_bools", "pack", "unpack"]
 
 _SWAP_NATIVE = sys.byteorder == "big"
 
@@ -229,7 +229,23 @@ def _from_extent(ext: Extent, shape: tuple[int, ...], dtype: DType) -> np.ndarra
         array = np.lib.stride_tricks.as_strided(raw.view(item), shape, steps, writeable=False)
     if ext.big_endian != _SWAP_NATIVE and item.itemsize > 1:
         array = array.byteswap()
+    if dtype.kind == "bool":
+        check_bools(array, what=f"{ext.source.name}: the tensor at byte {ext.offset}")
     return array
+
+
+def check_bools(array: np.ndarray[Any, Any], *, what: str) -> None:
+    """Raise CorruptFileError unless every byte of a bool array is 0 or 1.
+
+    NumPy and torch take both for granted: with a byte of 2 a value is true and equals neither True nor False.
+    """
+    import numpy as np
+
+    values = array.view(np.uint8)
+    if values.size and int(values.max()) > 1:
+        raise CorruptFileError(
+            f"{what}: a byte of {int(values.max())} stands among booleans, which are 0 or 1. The file is damaged."
+        )
 
 
 def unpack(raw: np.ndarray[Any, Any], shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:

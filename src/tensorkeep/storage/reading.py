@@ -16,7 +16,7 @@ from tensorkeep.core.bytesource import ByteSource, FileSource
 from tensorkeep.core.dtypes import numpy_dtype
 from tensorkeep.core.hashing import Digest, new_hasher
 from tensorkeep.core.progress import advance
-from tensorkeep.core.tensor import Tensor
+from tensorkeep.core.tensor import Tensor, check_bools
 from tensorkeep.errors import CorruptFileError
 from tensorkeep.storage._arena import Ranges, fill, is_cached
 
@@ -181,6 +181,8 @@ def _read_file(
                     f"{source.name}: a tensor of {tensor.spec} takes {array.nbytes} bytes, but {end - at} are "
                     f"there at offset {starts[k]}. The file is damaged."
                 )
+            if dtype == "bool":
+                check_bools(array, what=f"{source.name}: the tensor at byte {starts[k]}")
             out[i] = array
             free = end
 
