@@ -116,3 +116,9 @@ def test_the_file_system_is_known(tmp_path: Path) -> None:
 
     # coreutils says "ext2/ext3" for all of the family.
     assert kind in told or (kind.startswith("ext") and told.startswith("ext")) or not kind
+
+
+def test_a_url_says_that_it_is_to_be_downloaded() -> None:
+    """Instead of "no such file"."""
+    with pytest.raises(UnsupportedDataError, match="Download it first"):
+        open_source("https://example.org/model.safetensors")

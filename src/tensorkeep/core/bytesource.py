@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tensorkeep.errors import TruncatedFileError, UnsupportedDataError
 __all__ = ["BufferSource", "ByteSource", "FileSource", "filesystem_type", "open_source"]
 
 _UNMAPPABLE = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse", "ceph", "lustre", "afs", "sshfs", "glusterfs", "beegfs")
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 # Below this, a read into fresh memory costs less than the page faults of a map.
 _MAP_FROM_NBYTES = 1 << 16
@@ -201,7 +204,12 @@ def open_source(source: Any) -> ByteSource:
     if isinstance(source, ByteSource):
         return source
     if isinstance(source, (str, os.PathLike)):
-        return FileSource(os.fspath(source))
+        path = os.fspath(source)
+        if isinstance(path, str) and _URL.match(path) and not os.path.exists(path):
+            raise UnsupportedDataError(
+                f"{path}: a URL, and only local files are read. Download it first, then open the file."
+            )
+        return FileSource(path)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return BufferSource(source)
     if isinstance(source, io.BytesIO):
