@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensorkeep.api.loading import Source, open
+from tensorkeep.core.progress import advance
 from tensorkeep.core.tensor import Tensor, TensorSpec
 from tensorkeep.core.tensorfile import TensorFile
 
@@ -147,6 +148,7 @@ def _joined(tensor: Tensor, size: int) -> Iterator[bytes]:
     """The tensor's bytes in pieces of exactly `size` (the last one shorter), whatever `blocks` gives."""
     held = bytearray()
     for block in tensor.blocks(size):
+        advance(len(block))
         held += block
         while len(held) >= size:
             yield bytes(held[:size])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tensorkeep.cli._text import count, number
+from tensorkeep.core.progress import advance
 from tensorkeep.core.tensor import Tensor, unpack
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _arrays(tensor: Tensor) -> Iterator[np.ndarray[Any, Any]]:
     held = b""
     for block in tensor.blocks(size):
         raw = np.frombuffer(block, np.uint8)
+        advance(raw.size)
         if tensor.dtype.packed:
             many = min(left, raw.size * 8 // tensor.dtype.bits)
             array = unpack(raw, (many,), tensor.dtype)

@@ -311,8 +311,11 @@ def repair(path: str, salvage: str, format: str | None, force: bool, as_json: bo
     """
     _options.refuse_overwrite(salvage, force)
     _check_target(salvage, format, None)
-    damage, known = _damage(path)
-    receipt = repair_file(path, salvage, format=format)
+    from tensorkeep.cli._progress import progress, size_of
+
+    with progress(f"repair {os.path.basename(path)}", 3 * size_of(path)):  # checked twice, written once
+        damage, known = _damage(path)
+        receipt = repair_file(path, salvage, format=format)
     with open_file(salvage) as file:
         saved = list(file)
     lost = [name for name in known if name not in set(saved)]

@@ -147,10 +147,12 @@ def _indexed(tensor: Tensor, name: str, index: tuple[Any, ...] | None) -> Tensor
 def _show_tensor(
     file: TensorFile, name: str, whole: Tensor, index: tuple[Any, ...] | None, bins: int, as_json: bool
 ) -> None:
+    from tensorkeep.cli._progress import progress
     from tensorkeep.cli._statistics import statistics
 
     tensor = _indexed(whole, name, index)
-    result = statistics(tensor, bins)
+    with progress(f"show {name}", 2 * tensor.nbytes):
+        result = statistics(tensor, bins)
     if as_json:
         document: dict[str, Any] = {
             "path": file.path,
