@@ -209,7 +209,7 @@ def _histogram(tensor: Tensor, result: Statistics, bins: int) -> None:
     for block in _arrays(tensor):
         values = np.abs(block.astype(np.complex128)) if block.dtype.kind == "c" else block.astype(np.float64)
         values = values[np.isfinite(values)]
-        counts += np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
+        counts += np.histogram(values, bins, (edges[0], edges[-1]))[0]
     result.edges = [float(edge) for edge in edges]
     result.histogram = [
         (f"{_edge(edges[i], edges)} to {_edge(edges[i + 1], edges)}", int(many)) for i, many in enumerate(counts)
