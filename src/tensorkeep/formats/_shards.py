@@ -84,9 +84,10 @@ def _index_hash(raw: bytes, at: int) -> str:
 def check_index(raw: bytes, metadata: Mapping[str, Any], name: str) -> None:
     """Raise CorruptFileError when the index carries a checksum that does not fit it."""
     stored = metadata.get(HEADER_KEY)
-    if stored is None:
-        return
     at = raw.find(_MARKER) + len(_MARKER)
+    # The marker is looked for as well: one flipped bit in the word "metadata" would hide the checksum and the structure.
+    if stored is None and at < len(_MARKER):
+        return
     if at < len(_MARKER) or type(stored) is not str or _index_hash(raw, at) != stored:
         raise CorruptFileError(
             f"{name}: the index's checksum does not fit it. A byte of it was changed, or another program rewrote it. "
