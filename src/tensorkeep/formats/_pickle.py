@@ -10,13 +10,13 @@ Source: CPython Lib/pickletools.py (the opcodes), Lib/pickle.py, PEP 3154 and 57
 
 from __future__ import annotations
 
-import gc
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tensorkeep.core.bounds import MAX_PICKLE_NBYTES
+from tensorkeep.core.collector import collector_paused
 from tensorkeep.core.reports import Request
 from tensorkeep.errors import (
     CorruptFileError,
@@ -76,6 +76,7 @@ def load(
     unknown: str = "refuse",
     start: int = 0,
     max_nbytes: int = MAX_PICKLE_NBYTES,
+    shortcuts: Mapping[tuple[str, str], Shortcut] | None = None,
 ) -> Unpickled:
     """The value of the pickle that begins at `start`; bytes behind its STOP are the caller's business (`end`).
 
@@ -86,20 +87,19 @@ def load(
         persistent: gets each persistent id (built of plain values and `Global`s), returns its value; None refuses them.
         unknown: "refuse" or "inert".
         max_nbytes: the size from which a pickle is refused; larger for formats whose tensors lie inside it.
+        shortcuts: for functions that are called very often, what takes a whole call in one step (see `_torch_shortcut`).
     Raises:
         UnsafeFileError: it asks for classes that are in no table; all of them are listed. Nothing was executed.
         CorruptFileError, TruncatedFileError, LimitError: it breaks the rules of pickles, or of a class in the table.
         UnsupportedFormatError: it holds a kind of data that has no representation here.
     """
     machine = Machine(data, what, known or {}, persistent, start, inert=unknown == "inert")
-    # Everything that is built stays, so a garbage collector that looks at it again and again only costs: 40 % of the
-    # time for 10,000 tensors.
-    collecting = gc.isenabled()
-    gc.disable()
+    machine.shortcuts = shortcuts or {}
     try:
-        value = machine.run(max_nbytes)
-        if machine.inert or not machine.unknown:
-            return Unpickled(finish_tree(value, len(data), what), machine.pos, machine.requests())
+        with collector_paused():
+            value = machine.run(max_nbytes)
+            if machine.inert or not machine.unknown:
+                return Unpickled(finish_tree(value, len(data), what), machine.pos, machine.requests())
     except TensorkeepError as err:
         if machine.inert:
             raise
@@ -107,9 +107,6 @@ def load(
         if all(request.known for request in found.requests):
             raise
         raise unsafe(what, found.requests, found.error) from err
-    finally:
-        if collecting:
-            gc.enable()
     raise unsafe(what, machine.requests())
 
 
@@ -134,9 +131,10 @@ def unsafe(what: str, requests: tuple[Request, ...], broken: Exception | None = 
     """The refusal of a pickle, with everything that it asks for."""
     bad = [request for request in requests if not request.known]
     good = [request for request in requests if request.known]
+    count = "a class or function that is" if len(bad) == 1 else f"{len(bad)} classes or functions that are"
     tail = f" It is also broken: {broken}" if broken is not None else ""
     return UnsafeFileError(
-        f"{what} asks for {len(bad)} classes or functions that are not plain data: {_listed(bad)}. "
+        f"{what} asks for {count} not plain data: {_listed(bad)}. "
         f"Nothing of it was imported or executed. Harmless in it: {_listed(good) or 'nothing else'}.{tail} "
         'To read the rest, load it with unknown="inert": what is unknown then comes as tensorkeep.Inert records.',
         requests=tuple((request.module, request.name) for request in bad),
@@ -149,12 +147,16 @@ def _listed(requests: list[Request], most: int = 100) -> str:
     return ", ".join(shown) + more
 
 
+Shortcut = Callable[["Machine", Global, int], int]
+_NOTHING = object()
+
+
 class Machine:
     """The stack machine. Frequent opcodes are in `run`, the others are functions of `_pickle_ops`."""
 
     __slots__ = (
-        "budget", "data", "dry", "frame_end", "globals", "inert", "known", "limit", "marks", "memo", "persistent", "pos", "size",
-        "stack", "start", "unknown", "what",
+        "budget", "data", "dry", "frame_end", "globals", "hot", "hot_call", "inert", "known", "limit", "marks", "memo",
+        "persistent", "pos", "shortcuts", "size", "stack", "start", "unknown", "what",
     )  # fmt: skip
 
     def __init__(
@@ -175,6 +177,9 @@ class Machine:
         self.start = self.pos = start
         self.size = self.limit = len(data)
         self.frame_end = 0
+        self.shortcuts: Mapping[tuple[str, str], Shortcut] = {}
+        self.hot: Any = _NOTHING
+        self.hot_call: Shortcut | None = None
         self.inert = inert
         self.dry = dry
         self.stack: list[Any] = []
@@ -230,7 +235,7 @@ class Machine:
         # follows nearly every string and tuple is taken at once.
         data, pos, limit, memo = self.data, self.pos, self.limit, self.memo
         stack, marks, budget = self.stack, self.marks, self.budget
-        rare = RARE
+        rare, hot = RARE, self.hot
         try:
             while True:
                 while pos < limit:
@@ -254,8 +259,15 @@ class Machine:
                         stack.append(data[pos])
                         pos += 1
                     elif op == 0x68:  # BINGET
-                        stack.append(memo[data[pos]])
+                        value = memo[data[pos]]
                         pos += 1
+                        if value is hot:
+                            self.budget = budget
+                            after = self.hot_call(self, hot, pos)  # type: ignore[misc]  # set with `hot`
+                            if after:
+                                pos, budget = after, self.budget
+                                continue
+                        stack.append(value)
                     elif op == 0x28:  # MARK
                         marks.append(stack)
                         if len(marks) > MAX_MARKS:
@@ -318,6 +330,7 @@ class Machine:
                             raise self.wrong(f"byte 0x{op:02x} is no opcode")
                         handler(self)
                         pos, stack, limit, budget = self.pos, self.stack, self.limit, self.budget
+                        hot = self.hot
                         if budget < 0:
                             raise self._too_many()
                 self.pos = pos
@@ -350,6 +363,8 @@ class Machine:
             # A name with a dot ("Class.method") walks along attributes: no row of the tables has one, so it is unknown.
             known = self.known.get((module, name)) or BASE.get((module, name))
             found = self.globals[module, name] = Global(module, name, known)
+            if (module, name) in self.shortcuts:
+                self.hot, self.hot_call = found, self.shortcuts[module, name]
             self.unknown = self.unknown or known is None
         found.fetched += 1
         return found

@@ -11,6 +11,7 @@ from typing import Any
 
 from tensorkeep.core.bounds import MAX_HEADER_NBYTES, MAX_PICKLE_NBYTES
 from tensorkeep.core.bytesource import ByteSource
+from tensorkeep.core.collector import collector_paused
 from tensorkeep.core.reports import Request, ScanReport
 from tensorkeep.core.tensorfile import TensorFile
 from tensorkeep.errors import CorruptFileError, TruncatedFileError, UnsupportedFormatError
@@ -19,6 +20,7 @@ from tensorkeep.formats._pickle import Unpickled, examine, load
 from tensorkeep.formats._pickle_names import name_tensors
 from tensorkeep.formats._pickle_parts import Unfit
 from tensorkeep.formats._torch_pickle import TORCH, Shelf, Storage, storage_class
+from tensorkeep.formats._torch_shortcut import SHORTCUTS
 from tensorkeep.formats._torch_writer import METADATA
 from tensorkeep.formats._zip import STORED, Entry, read, read_directory, verify_crc
 
@@ -29,13 +31,15 @@ AGAIN = "Get the file again from its source, or write it again with torch.save."
 
 def open_archive(source: ByteSource, unknown: str) -> TensorFile:
     """The TensorFile of a torch zip archive."""
-    archive = Archive(source, _entries(source))
-    found = archive.unpickle(unknown)
+    with collector_paused():
+        archive = Archive(source, _entries(source))
+        found = archive.unpickle(unknown)
+        tensors = name_tensors(found.value)
     return TensorFile(
         source=source,
         path=source.name,
         format="torch",
-        tensors=name_tensors(found.value),
+        tensors=tensors,
         structure=lambda: found.value,
         notes=archive.notes(),
         metadata=archive.metadata(),
@@ -90,7 +94,7 @@ class Archive:
         entry = self.entries[self.top + "data.pkl"]
         data = read(self.source, entry, max_nbytes=MAX_PICKLE_NBYTES)
         what = f"{self.source.name}: {entry.name}"
-        found = load(data, what=what, known=TORCH, persistent=self.storage, unknown=unknown)
+        found = load(data, what=what, known=TORCH, persistent=self.storage, unknown=unknown, shortcuts=SHORTCUTS)
         if found.end != len(data):
             raise CorruptFileError(
                 f"{what}: the pickle ends at byte {found.end}, and {len(data) - found.end} bytes follow it. "
