@@ -32,6 +32,7 @@ MAX_NDIM = 64
 """Dimensions of a tensor: NumPy 2 stops at 64."""
 
 _MAX_SIZE = 2**63 - 1
+_WIDEST_NBYTES = 16  # complex128
 
 
 def checked_product(shape: Iterable[int], *, what: str) -> int:
@@ -50,11 +51,15 @@ def checked_product(shape: Iterable[int], *, what: str) -> int:
     for dim in dims:
         if type(dim) is not int or dim < 0:
             raise CorruptFileError(f"{what} has a dimension of {dim!r:.40}; dimensions are integers from 0 up.")
-        # Zeros are left out of the bound: NumPy cannot hold a shape like (0, 2**62, 2**62) either.
         count *= dim or 1
         if count > _MAX_SIZE:
             raise LimitError(f"{what} has 2**63 elements or more. The file is damaged or hostile.")
-    return 0 if 0 in dims else count
+    if 0 not in dims:
+        return count
+    if count > _MAX_SIZE // _WIDEST_NBYTES:
+        # NumPy refuses to make an array of shape (0, 2**62), whose other dimensions alone pass its bound on bytes.
+        raise LimitError(f"{what} has the dimensions {dims}, which no array can have. The file is damaged or hostile.")
+    return 0
 
 
 def checked_nbytes(shape: Iterable[int], bits: int, *, what: str) -> int:
