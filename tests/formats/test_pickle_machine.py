@@ -28,6 +28,7 @@ from tensorkeep.errors import (
 )
 from tensorkeep.formats import _pickle
 from tensorkeep.formats._pickle import examine, load
+from tensorkeep.formats._torch_pickle import TORCH
 
 PLAIN: list[Any] = [
     0, 1, 255, 256, 65535, 65536, -1, -(2**31), 2**31, 2**62, 2**100, -(2**70), 2**2000, True, False, None,
@@ -229,6 +230,15 @@ def test_inert_records_keep_what_the_object_held(protocol: int) -> None:
     if protocol >= 2:
         assert listed.items == [1, 2]
         assert mapped.items == [("a", 1)]
+
+
+def test_classes_and_enumerations_as_keys_become_text() -> None:
+    """Old checkpoints of Lightning have the classes of callbacks as keys; their state is worth having."""
+    data = b"\x80\x02}(cpl.callbacks\nStop\n}X\x01\x00\x00\x00nK\x03scm\nColor\nK\x01\x85RK\x02ctorch\nfloat32\nK\x04u."
+
+    found = value(data, unknown="inert", known=TORCH)
+
+    assert found == {"pl.callbacks.Stop": {"n": 3}, "m.Color(1)": 2, "torch.float32": 4}
 
 
 def test_inert_results_can_be_called_and_filled() -> None:

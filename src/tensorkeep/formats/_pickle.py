@@ -436,7 +436,7 @@ class Machine:
         before = len(target)
         for key, value in zip(keys, values, strict=True):
             if type(key) is not str and not is_key(key):
-                plain = key.as_key() if isinstance(key, Cell) else None
+                plain = key.as_key() if isinstance(key, (Cell, Global)) else None
                 if plain is None:
                     raise self.bad_key(key)
                 key = plain

@@ -51,6 +51,12 @@ class Global:
         self.fetched = 0
         self.called = 0
 
+    def as_key(self) -> str:
+        """What stands for it as the key of a dict: old checkpoints of Lightning have classes as keys."""
+        if self.known is not None and type(self.known.value) is str:
+            return self.known.value
+        return f"{self.module}.{self.name}"
+
     def __repr__(self) -> str:
         return f"{self.module:.200}.{self.name:.200}"
 
@@ -97,6 +103,14 @@ class InertCell(Cell):
         self.states: tuple[Any, ...] = ()
         self.items: list[Any] | None = None
         self.pairs: list[tuple[Any, Any]] | None = None
+
+    def as_key(self) -> str | None:
+        """A member of an enumeration, which is its class and one plain value, as text."""
+        if len(self.args) != 1 or self.states or self.items or self.pairs:
+            return None
+        value = self.args[0]
+        short = (type(value) is str and len(value) <= 200) or (type(value) in (int, bool) and value.bit_length() <= 64)
+        return f"{self.module}.{self.name}({value!r})" if short else None
 
     def build(self, state: Any) -> None:
         if len(self.states) >= 16:
