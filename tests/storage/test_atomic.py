@@ -128,13 +128,23 @@ def test_a_replaced_file_keeps_its_owner(target: Path) -> None:
 
 
 @linux
-def test_a_secret_file_is_never_readable_by_others_on_the_way(target: Path) -> None:
+def test_a_secret_file_is_never_readable_by_others_on_the_way(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The temporary of a 0600 file is 0600 from its first moment, under a generous umask."""
     target.chmod(0o600)
-    with umask(0), replace_file(target) as out:
-        seen = stat.S_IMODE(os.stat(out.path).st_mode)
+    real = os.open
+    seen: list[int] = []
 
-    assert seen == 0o600
+    def recorded(path: str, flags: int, mode: int = 0o777) -> int:
+        fd = real(path, flags, mode)
+        if flags & os.O_CREAT:
+            seen.append(stat.S_IMODE(os.fstat(fd).st_mode))
+        return fd
+
+    monkeypatch.setattr(os, "open", recorded)
+    with umask(0), replace_file(target) as out:
+        seen.append(stat.S_IMODE(os.stat(out.path).st_mode))
+
+    assert seen == [0o600, 0o600]
 
 
 def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:

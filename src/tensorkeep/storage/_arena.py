@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from operator import sub
 from typing import Any, NamedTuple
 
@@ -240,12 +241,12 @@ def _blocks(arenas: list[Arena], ranges: Ranges, digests: Sequence[Digest | None
                 yield _Block(arena, start, ends[last - 1], first, last)
             else:
                 last, end, i = first + 1, ends[first], numbers[first]
+                # Cut at aligned places, so that direct reads need not overlap.
+                cuts = [start, *range(start // ALIGN * ALIGN + BLOCK_NBYTES, end, BLOCK_NBYTES), end]
                 wanted = digests[i] if digests is not None else None
-                chain = None
-                if wanted is not None:
-                    chain = _Chain(i, new_hasher(wanted.algorithm), -(-(end - start) // BLOCK_NBYTES))
-                for position, at in enumerate(range(start, end, BLOCK_NBYTES)):
-                    yield _Block(arena, at, min(at + BLOCK_NBYTES, end), first, first, chain, position)
+                chain = None if wanted is None else _Chain(i, new_hasher(wanted.algorithm), len(cuts) - 1)
+                for position, (at, stop) in enumerate(pairwise(cuts)):
+                    yield _Block(arena, at, stop, first, first, chain, position)
             first = last
 
 
