@@ -74,6 +74,23 @@ def test_a_damaged_index_does_no_harm(scratch: Path) -> None:
     assert bad == []
 
 
+def test_a_damaged_distributed_checkpoint_does_no_harm(scratch: Path, golden: Path) -> None:
+    """The pickle and the data files of a folder of two processes, mutated one at a time."""
+    files = {path.name: path.read_bytes() for path in (golden / "torch" / "dcp-2-ranks").iterdir()}
+    bad = []
+
+    with Guard() as guard:
+        for name, good in files.items():
+            for other, data in files.items():
+                (scratch / other).write_bytes(data)
+            for mutation in mutations([good], COUNT if name == ".metadata" else COUNT // 4, SEED):
+                (scratch / name).write_bytes(mutation)
+                bad += [f"{name}: {text}" for text in guard.read(scratch).bad]
+
+    assert bad == []
+    assert len(files) == 3
+
+
 def test_mutations_are_many_and_the_same_again() -> None:
     """A seed gives its mutations again; most differ from the good file and from each other."""
     good = corpus()["safetensors"][0]

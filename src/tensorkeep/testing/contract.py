@@ -55,7 +55,7 @@ class FormatContract:
 
     Attributes:
         name, suffix: the format's name and the suffix that tests save with.
-        dtypes: names of the element types that it holds.
+        dtypes: names of the element types that it holds; float32 and int32 are among them.
         kinds: what data it holds: see `samples.KINDS`.
         checksums: it carries a checksum of every tensor, so that no changed bit goes unnoticed.
         metadata: it keeps strings beside the data.
@@ -331,7 +331,7 @@ class FormatContract:
         if not self.checksums:
             pytest.skip(f"{self.name} has no checksums")
         rng = random.Random(5)
-        files = self.files(tmp_path / "good", self.one(np.arange(5_000, dtype=np.int16)))
+        files = self.files(tmp_path / "good", self.one(np.arange(5_000, dtype=np.int32)))
         intact = self.load(tmp_path / "good", files)
         verdicts = []
 

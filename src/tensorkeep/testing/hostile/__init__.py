@@ -19,7 +19,19 @@ from tensorkeep.testing.hostile._case import Case
 __all__ = ["FAMILIES", "Case", "cases"]
 
 
-FAMILIES = ("safetensors", "pickle", "torch", "torch-legacy", "torch-tar", "zip", "npy", "mxnet", "symbol", "index")
+FAMILIES = (
+    "safetensors",
+    "pickle",
+    "torch",
+    "torch-legacy",
+    "torch-tar",
+    "dcp",
+    "zip",
+    "npy",
+    "mxnet",
+    "symbol",
+    "index",
+)
 """What the ids begin with."""
 
 
@@ -36,7 +48,7 @@ def cases(sentinel: str | os.PathLike[str], family: str | None = None) -> Iterat
     makers: dict[str, Callable[[], Iterator[Case]]] = {
         "safetensors": _safetensors.cases,
         "pickle": lambda: _pickle.cases(target),
-        "torch": lambda: _torch.cases(target),
+        "torch dcp": lambda: _torch.cases(target),
         "zip": _zip.cases,
         "npy": lambda: _npy.cases(target),
         "mxnet": _mxnet.cases,

@@ -21,7 +21,8 @@ class Case:
         lazy: opening may succeed, because the contents are checked when they are loaded.
         runs: a plain unpickler would run something: scan must say so.
         harmless: it may also be loaded, if nothing runs, hangs or grows: the format does not forbid it.
-        beside: more files, by name, in the same folder; `""` as filename means that the folder itself is opened.
+        beside: more files, by name, in the same folder.
+        folder: the folder itself is opened.
     """
 
     id: str

@@ -84,9 +84,23 @@ def cases(sentinel: str) -> Iterator[Case]:
             harmless = name in ("too-much", "mark-at-stop", "protocol-inside", "key-float", "key-none", "laughs")
             harmless = harmless or name.startswith("itself")
             yield Case(f"torch/{name}", "x.pt", torch_zip(code), why, harmless=harmless, inert=True)
+    for i, (name, code, why) in enumerate(payloads(sentinel)):
+        if i % 3 == 0 or not name.startswith("call-"):
+            yield _folder(name, code, why, live=runs(name))
+    for name, code, why in breakers():
+        if not name.startswith("alone-"):
+            yield _folder(name, code, why, live=False)
     for name, data, why in (*_views(), *_archives(), *_legacies(), *_tars()):
         harmless = name in ("view-hooks-list", "legacy-sys-info-big-endian")
         yield Case(f"torch/{name}", "x.pt", data, why, lazy=name == "crc", harmless=harmless)
+
+
+def _folder(name: str, code: bytes, why: str, *, live: bool) -> Case:
+    """A folder of torch.distributed.checkpoint whose metadata are this pickle."""
+    beside = (("__0_0.distcp", torch_zip(_dict(tensor()))),)
+    return Case(
+        f"dcp/{name}", ".metadata", code, f"{why}, as .metadata", inert=True, runs=live, beside=beside, folder=True
+    )
 
 
 def _views() -> Iterator[tuple[str, bytes, str]]:
