@@ -413,6 +413,22 @@ def test_a_failing_read_comes_out_of_its_thread(tmp_path: Path, strategy: str, m
     assert threading.active_count() == 1
 
 
+def test_a_system_without_reads_at_offsets_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has no preadv: files are mapped and copied, and verified all the same."""
+    monkeypatch.delattr(os, "preadv")
+    monkeypatch.delattr(os, "pread")
+    sample = Sample(tmp_path / "x", SIZES, [0, 5])
+    names = [str(i) for i in range(len(SIZES))]
+    check(sample, read_tensors(sample.tensors()))
+    assert checksum_tensors(sample.tensors(), names) == {
+        n: t.digest for n, t in zip(names, sample.tensors(), strict=True)
+    }
+
+    sample.flip(7)
+    with pytest.raises(CorruptFileError, match="number 7 "):
+        read_tensors(sample.tensors())
+
+
 def test_short_reads_are_completed(tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that gives 600 bytes at a time still gives all of them."""
     sample = Sample(tmp_path / "x", SIZES, [0, 5])

@@ -384,6 +384,17 @@ def test_a_failing_call_of_any_strategy_keeps_the_old_file(
     assert path.read_bytes() == expected
 
 
+def test_a_system_without_writes_at_offsets_gets_the_same_file(
+    tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows has no pwrite: the position is set and the bytes are written by one thread."""
+    monkeypatch.delattr(os, "pwrite")
+    plan, expected = sample_plan()
+    write_file(tmp_path / "x", plan)
+
+    assert (tmp_path / "x").read_bytes() == expected
+
+
 def test_short_writes_are_completed(tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that writes 600 bytes at a time still writes all of them, also between direct blocks."""
     plan, expected = sample_plan()

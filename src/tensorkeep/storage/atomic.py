@@ -102,6 +102,7 @@ def replace_file(path: str | os.PathLike[str], *, nbytes: int | None = None) -> 
         except OSError as err:
             raise save_error(target, err) from err
     except BaseException:
+        _close(out)  # Windows removes no open file
         with contextlib.suppress(OSError):
             os.unlink(out.path)
         raise
@@ -328,9 +329,16 @@ def write_all(fd: int, data: memoryview, offset: int) -> None:
     Raises:
         OSError: the system's own.
     """
+    write_at = getattr(os, "pwrite", _seek_and_write)
     done = 0
     while done < data.nbytes:
-        count = os.pwrite(fd, data[done:], offset + done)
+        count = write_at(fd, data[done:], offset + done)
         if count <= 0:
             raise OSError(errno.EIO, "the system wrote nothing and gave no reason")
         done += count
+
+
+def _seek_and_write(fd: int, data: memoryview, offset: int) -> int:
+    """What Windows has instead of pwrite; not for several threads at once."""
+    os.lseek(fd, offset, os.SEEK_SET)
+    return os.write(fd, data)

@@ -54,7 +54,7 @@ def write_file(path: str | os.PathLike[str], plan: WritePlan) -> Receipt:
     sizes = segment_sizes(plan.segments)
     total = sum(sizes)
     with replace_file(name, nbytes=total) as out:
-        if total < POOL_FROM_NBYTES:
+        if total < POOL_FROM_NBYTES or not hasattr(os, "pwrite"):
             sink = Inline(out.fd, max(1, min(total, INLINE_BLOCK_NBYTES)))
             digests, later = feed(plan.segments, sizes, plan.checksum, sink)
         else:
