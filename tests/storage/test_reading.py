@@ -442,6 +442,28 @@ def test_short_reads_are_completed(tmp_path: Path, strategy: str, monkeypatch: p
     check(sample, read_tensors(sample.tensors()))
 
 
+def test_an_interrupt_while_threads_end_waits_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C during the last reads: KeyboardInterrupt, but only when no thread reads any more."""
+    monkeypatch.setattr(_arena, "THREADS_FROM_NBYTES", 1)
+    monkeypatch.setattr(_arena, "BLOCK_NBYTES", 8192)
+    monkeypatch.setattr(_arena, "threads", lambda most: 4)
+    real = threading.Thread.join
+    joined: list[int] = []
+
+    def join(thread: threading.Thread, timeout: float | None = None) -> None:
+        joined.append(1)
+        if len(joined) in (1, 3):
+            raise KeyboardInterrupt
+        real(thread, timeout)
+
+    sample = Sample(tmp_path / "x", SIZES, [0])
+    monkeypatch.setattr(threading.Thread, "join", join)
+    with pytest.raises(KeyboardInterrupt):
+        read_tensors(sample.tensors())
+
+    assert threading.active_count() == 1
+
+
 @pytest.mark.parametrize("allowed", [0, 1])
 def test_a_load_goes_on_with_the_threads_that_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int

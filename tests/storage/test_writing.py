@@ -449,6 +449,30 @@ def test_an_exception_of_a_tensor_stops_the_threads(tmp_path: Path, strategy: st
     assert threading.active_count() == 1
 
 
+def test_an_interrupt_while_threads_end_waits_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C during the last writes: KeyboardInterrupt, but only when no thread can write any more."""
+    monkeypatch.setattr(writing, "POOL_FROM_NBYTES", 1)
+    monkeypatch.setattr(writing, "BLOCK_NBYTES", 8192)
+    real = threading.Thread.join
+    joined: list[int] = []
+
+    def join(thread: threading.Thread, timeout: float | None = None) -> None:
+        joined.append(1)
+        if len(joined) in (1, 3):
+            raise KeyboardInterrupt
+        real(thread, timeout)
+
+    (tmp_path / "x").write_bytes(b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "join", join)
+        with pytest.raises(KeyboardInterrupt):
+            write_file(tmp_path / "x", sample_plan()[0])
+
+    assert threading.active_count() == 1
+    assert (tmp_path / "x").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["x"]
+
+
 @pytest.mark.parametrize("allowed", [0, 1])
 def test_a_save_goes_on_with_the_threads_that_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int

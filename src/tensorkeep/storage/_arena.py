@@ -23,7 +23,7 @@ from tensorkeep.core.bytesource import FileSource
 from tensorkeep.core.hashing import XXH3_128, Digest, Hasher, digest_of, new_hasher
 from tensorkeep.core.progress import advance
 from tensorkeep.errors import LimitError
-from tensorkeep.storage._direct import ALIGN, aligned_memory, direct_is_known, open_direct, round_up, threads
+from tensorkeep.storage._direct import ALIGN, aligned_memory, direct_is_known, join_all, open_direct, round_up, threads
 
 __all__ = ["Arena", "Ranges", "fill", "is_cached"]
 
@@ -204,10 +204,11 @@ def fill(
         work()
     finally:
         blocks.clear()  # on an interrupt the others stop after their block
-        for helper in started:
-            helper.join()
+        interrupt = join_all(started)
         if direct is not None:
             os.close(direct)
+    if interrupt is not None:
+        raise interrupt
     if failures:
         raise failures[0]
     return arenas

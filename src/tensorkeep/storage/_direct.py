@@ -5,10 +5,21 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+import threading
+from collections.abc import Iterable
 
 from tensorkeep.core.bytesource import filesystem_type
 
-__all__ = ["ALIGN", "HUGE_NBYTES", "aligned_memory", "direct_is_known", "open_direct", "round_up", "threads"]
+__all__ = [
+    "ALIGN",
+    "HUGE_NBYTES",
+    "aligned_memory",
+    "direct_is_known",
+    "join_all",
+    "open_direct",
+    "round_up",
+    "threads",
+]
 
 ALIGN = 4096
 """Direct transfers begin and end at multiples of this in the file and in memory; devices ask for 512 or 4096."""
@@ -61,3 +72,19 @@ def open_direct(fd: int, flags: int) -> int | None:
         return os.open(f"/proc/self/fd/{fd}", flags | os.O_DIRECT | os.O_CLOEXEC)
     except OSError:
         return None
+
+
+def join_all(workers: Iterable[threading.Thread]) -> KeyboardInterrupt | None:
+    """Wait for all threads; an interrupt meanwhile is given back when they have ended.
+
+    Leaving earlier would close descriptors that they still write to, whose numbers another file may have by then.
+    """
+    interrupt = None
+    for worker in workers:
+        while True:
+            try:
+                worker.join()
+                break
+            except KeyboardInterrupt as err:
+                interrupt = err
+    return interrupt

@@ -8,7 +8,7 @@ import threading
 from queue import SimpleQueue
 
 from tensorkeep.core.progress import advance
-from tensorkeep.storage._direct import ALIGN, aligned_memory
+from tensorkeep.storage._direct import ALIGN, aligned_memory, join_all
 from tensorkeep.storage.atomic import write_all
 
 __all__ = ["Inline", "Pool"]
@@ -86,10 +86,10 @@ class Pool:
             self._raise_failure()
 
     def _stop(self) -> None:
-        for _ in self._threads:
-            self._full.put(None)
-        for thread in self._threads:
-            thread.join()
+        self._full.put(None)
+        interrupt = join_all(self._threads)
+        if interrupt is not None:
+            self._failures.append(interrupt)
 
     def _raise_failure(self) -> None:
         if self._failures:
@@ -98,6 +98,7 @@ class Pool:
     def _work(self) -> None:
         while (job := self._full.get()) is not None:
             self._do(*job)
+        self._full.put(None)  # for the next thread
 
     def _do(self, block: memoryview, nbytes: int, offset: int) -> None:
         try:
