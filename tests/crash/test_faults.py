@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -118,3 +119,27 @@ def test_a_short_write_is_a_short_write(tmp_path: Path) -> None:
         os.close(fd)
 
     assert (count, seen.hit, (tmp_path / "x").read_bytes()) == (5, "write", b"01234")
+
+
+@pytest.mark.skipif(bool(crash.have_strace()), reason=crash.have_strace() or "strace is there")
+@pytest.mark.parametrize("name", ["buffered", "direct", "sharded", "npz", "torch"])
+def test_no_call_that_changes_the_disk_goes_unseen(tmp_path: Path, name: str) -> None:
+    """What strace sees a save write, sync, rename and remove is what the functions of `os` were called for."""
+    path = PATHS[name]
+    prepared(path, tmp_path / "traced")
+    command = [sys.executable, "-m", "tests.crash.savers", name, str(tmp_path / "traced")]
+    recording = crash.record(command, tmp_path / "traced")
+    in_kernel = Counter(_KIND.get(call.op, "other") for call in recording.calls)
+
+    prepared(path, tmp_path / "watched")
+    with faults.watch(tmp_path / "watched") as seen:
+        path.save(tmp_path / "watched", path.data(2))
+    in_python = Counter(_KIND.get(call, "other") for call in seen.calls)
+
+    for kind in ("write", "sync", "rename", "remove"):
+        assert in_python[kind] == in_kernel[kind], kind
+
+
+_KIND = {"write": "write", "pwrite": "write", "writev": "write", "pwritev": "write"}
+_KIND |= {"sync": "sync", "sync-folder": "sync", "fsync": "sync", "fdatasync": "sync"}
+_KIND |= {"rename": "rename", "replace": "rename", "unlink": "remove", "remove": "remove"}
