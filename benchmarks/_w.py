@@ -116,7 +116,7 @@ class Sample:
         if self.ballast_nbytes:
             ballast = mmap.mmap(-1, self.ballast_nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             ballast.madvise(mmap.MADV_HUGEPAGE)
-            ballast.write(b"\1" * self.ballast_nbytes) if self.ballast_nbytes < 1 << 20 else _touch(ballast)
+            _touch(ballast)
             ballast.close()
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")

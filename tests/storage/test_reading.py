@@ -234,6 +234,21 @@ def test_a_single_flipped_bit_is_found_anywhere(tmp_path: Path, strategy: str) -
             sample.path.write_bytes(sample.data)
 
 
+def test_tensors_without_checksum_are_read_among_those_with_one(tmp_path: Path, strategy: str) -> None:
+    """Damage in them cannot be seen; in their neighbours it is."""
+    sample = Sample(tmp_path / "x", SIZES, [0, 9])
+    sample.flip(1)
+    sample.flip(11)
+    tensors = sample.tensors()
+    for i in (1, 4, 11):
+        tensors[i].digest = None
+    assert len(read_tensors(tensors)) == len(SIZES)
+
+    sample.flip(7, 3)
+    with pytest.raises(CorruptFileError, match=r"1 tensor is damaged.*\n +number 7 "):
+        read_tensors(tensors)
+
+
 def test_all_damaged_tensors_are_reported_at_once(tmp_path: Path, strategy: str) -> None:
     """In the order of the names; verify=False reads them with their damage."""
     sample = Sample(tmp_path / "x", SIZES, [0, 9])
