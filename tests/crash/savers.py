@@ -208,5 +208,13 @@ def main(name: str, folder: str) -> None:
         mark("ack")
 
 
+def loop(name: str, folder: str, version: str) -> None:
+    """Save one version after the other, and say each when it is acknowledged, until the disk goes away."""
+    path = (PATHS | BAD)[name]
+    for number in range(int(version), 10**9):
+        path.save(Path(folder), path.data(number))
+        print(number, flush=True)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    (loop if len(sys.argv) > 3 else main)(*sys.argv[1:])
