@@ -9,7 +9,7 @@ from typing import Any
 from tensorkeep.core.tree import Inert
 from tensorkeep.errors import CorruptFileError
 
-__all__ = ["ABSENT", "Cell", "Global", "InertCell", "Known", "Unfit", "Unsupported", "finished", "raw_bytes"]
+__all__ = ["ABSENT", "Cell", "Global", "InertCell", "Known", "Unfit", "Unsupported", "located", "raw_bytes"]
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT", "__slots__": ()})()
 
@@ -146,11 +146,6 @@ class InertCell(Cell):
             items = [*(items or ()), *pairs]
         state = None if not states else states[0] if len(states) == 1 else tuple(states)
         return Inert(self.module, self.name, tuple(parts[: ends[0]]), state, items)
-
-
-def finished(value: Any) -> Any:
-    """The final value of a Cell whose parts are plain; any other value as it is."""
-    return value.finish(value.parts()) if isinstance(value, Cell) and type(value) is not InertCell else value
 
 
 def raw_bytes(value: Any) -> bytes:
