@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import shutil
 import subprocess
@@ -255,7 +254,7 @@ def main() -> int:
             gc.collect()
     document = report.Run(results, peers.versions(), _w.machine(), time.time() - begin, sys.argv[1:], options.n)
     if options.json:
-        Path(options.json).write_text(json.dumps(document.as_json(), indent=1), "utf-8")
+        document = document.added_to(Path(options.json))
     if options.write_docs:
         report.write(document)
     failed = [
@@ -290,7 +289,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--folder", help="where to write: on the disk that is to be measured (default: the temporary folder)"
     )
-    parser.add_argument("--json", metavar="FILE", help="write every sample to a file")
+    parser.add_argument("--json", metavar="FILE", help="keep every sample in a file, with what it has of other tables")
     parser.add_argument("--write-docs", action="store_true", help="write docs/benchmarks.md and the table in README.md")
     return parser.parse_args()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ ROWS = {
     "names": "list the names",
     "start": "start-up",
 }
+
+ORDER = ("w2", "w5", "w3", "start")
 
 HOW = """\
 Each sample runs in a process of its own, contenders take turns, and the table shows the median and the minimum. Ratios are to
@@ -49,12 +52,25 @@ class Run:
     arguments: list[str]
     n: int
 
+    def added_to(self, path: Path) -> Run:
+        """This run with the tables that an earlier one left in a file, which is then written."""
+        kept = json.loads(path.read_text("utf-8")) if path.exists() else {"results": {}, "seconds": 0.0}
+        results: dict[str, dict[str, dict[str, Timing]]] = {}
+        for found in (kept["results"], self.as_json()["results"]):
+            for workload, tables in found.items():
+                for row, table in tables.items():
+                    results.setdefault(workload, {})[row] = {name: Timing(**each) for name, each in table.items()}
+        arguments = ["--write-docs"] if "--write-docs" in self.arguments else []
+        run = replace(self, results=results, seconds=self.seconds + kept["seconds"], arguments=arguments)
+        path.write_text(json.dumps(run.as_json(), indent=1), "utf-8")
+        return run
+
     def as_json(self) -> dict[str, Any]:
         """All samples, for programs."""
         return {
             "machine": self.machine,
             "versions": self.versions,
-            "arguments": self.arguments,
+            "seconds": self.seconds,
             "results": {
                 workload: {
                     row: {name: {"seconds": t.seconds, "peaks": t.peaks, "error": t.error} for name, t in table.items()}
@@ -146,10 +162,11 @@ def page(run: Run) -> str:
         "",
         HOW,
     ]
-    for workload, tables in run.results.items():
+    for workload in sorted(run.results, key=lambda name: ORDER.index(name.partition("-")[0])):
+        tables = run.results[workload]
         title = states.TITLES.get(workload.partition("-")[0], "Start-up")
         lines += [f"## {title}{' (quick: sizes are tiny)' if 'quick' in workload else ''}", ""]
-        for row, timings in tables.items():
+        for row, timings in sorted(tables.items(), key=lambda pair: list(ROWS).index(pair[0])):
             size = _size(workload)
             lines += [table(ROWS[row] if row != "start" else "", timings, size)]
     return "\n".join(lines).rstrip() + "\n"

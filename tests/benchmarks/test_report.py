@@ -66,3 +66,16 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| tensorkeep |" in done.stdout
     assert "failed" not in done.stdout
+
+
+def test_a_later_run_replaces_the_same_table_and_keeps_the_others(tmp_path: Path) -> None:
+    """Tables of several runs meet in one file."""
+    first = report.Run({"w5": {"save": TIMINGS, "load": TIMINGS}}, {}, "", 60.0, [], 3)
+    again = {"tensorkeep": Timing([0.5], [0])}
+    second = report.Run({"w5": {"save": again}}, {}, "", 30.0, [], 3)
+    first.added_to(tmp_path / "runs.json")
+
+    both = second.added_to(tmp_path / "runs.json")
+
+    assert both.results["w5"] == {"save": again, "load": TIMINGS}
+    assert both.seconds == 90.0
