@@ -107,17 +107,15 @@ def load(
     """
     if framework not in (None, "numpy", "torch", "jax"):
         raise UnsupportedDataError(f"framework={framework!r} is not known; use 'numpy', 'torch' or 'jax'.")
-    with open(path, unknown=unknown, epoch=epoch) as file:
-        if not len(file) and file.graph is not None:
+    finish = _finish(framework, device, dtype)
+    with collector_paused(), open(path, unknown=unknown, epoch=epoch) as file:
+        if file.graph is not None and not len(file):
             return file.graph
         if verify:
             damage = file.check()
             if damage:
                 raise CorruptFileError(damage_text(file, damage))
-        finish = _finish(framework, device, dtype)
-        with collector_paused():
-            tree = select(file, only=only, rename=rename)
-            return _materialise(tree, file, verify, finish)
+        return _materialise(select(file, only=only, rename=rename), file, verify, finish)
 
 
 def damage_text(file: TensorFile, damage: list[str]) -> str:

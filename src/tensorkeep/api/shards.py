@@ -50,7 +50,7 @@ def write_shards(path: str, content: Content, shard_nbytes: int) -> Receipt:
 
 
 def _write(folder: str, stem: str, content: Content, groups: list[dict[str, Tensor]]) -> Receipt:
-    from tensorkeep.formats._safetensors import header_digits, plan_file
+    from tensorkeep.formats._safetensors_write import header_digits, plan_file
     from tensorkeep.formats._shards import index_bytes, shard_name
     from tensorkeep.storage.writing import write_file
 

@@ -58,7 +58,7 @@ class TensorWriter:
 
     def __init__(self, path: str, *, format: str | None = None, metadata: Mapping[str, str] | None = None) -> None:
         from tensorkeep import formats
-        from tensorkeep.formats._safetensors import check_metadata
+        from tensorkeep.formats._safetensors_write import check_metadata
 
         chosen = formats.by_name(format) if format is not None else formats.for_writing(path)
         if chosen.name != "safetensors":
@@ -94,7 +94,7 @@ class TensorWriter:
             UnsupportedDataError: the name was used before, the value is no dense tensor, or safetensors has no such dtype.
             SaveError: writing failed; leaving the block removes what was written.
         """
-        from tensorkeep.formats._safetensors import code_of
+        from tensorkeep.formats._safetensors_write import code_of
 
         if self._out is None:
             raise UnsupportedDataError(f"{self.path}: the writer is not open. Use it in a with block.")
@@ -157,7 +157,7 @@ class TensorWriter:
         return None
 
     def _finish(self) -> int:
-        from tensorkeep.formats._safetensors import place_header
+        from tensorkeep.formats._safetensors_write import place_header
 
         starts, at = {}, 0
         for name, nbytes in self._late:

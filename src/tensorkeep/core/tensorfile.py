@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any
 
 from tensorkeep.core.bytesource import ByteSource
@@ -74,7 +74,12 @@ class TensorFile(Mapping[str, Tensor | SparseTensor]):
         """The data as it was saved: containers with Tensors (and plain values) as leaves; a dict when none is kept."""
         if self._structure is not None and not self._made:
             self._tree, self._made = self._structure(), True  # None may be what was saved
-        return dict(self._tensors) if self._tree is None and not self._made else self._tree
+        return dict(self._tensors.items()) if self._tree is None and not self._made else self._tree
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the structure is just the dict from names to tensors."""
+        return self._tree is None and self._structure is None
 
     @property
     def graph(self) -> Graph | None:
@@ -112,6 +117,12 @@ class TensorFile(Mapping[str, Tensor | SparseTensor]):
         hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "tkeep ls lists them."
         return f"{self.path}: no tensor is named {name!r} among its {len(self._tensors)}. {hint}"
 
+    def items(self) -> ItemsView[str, Tensor | SparseTensor]:
+        return self._tensors.items()
+
+    def values(self) -> ValuesView[Tensor | SparseTensor]:
+        return self._tensors.values()
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
 
@@ -138,7 +149,7 @@ class TensorFile(Mapping[str, Tensor | SparseTensor]):
 
 def _by_name(tensors: Mapping[str, Tensor | SparseTensor], tree: Any) -> Mapping[str, Tensor | SparseTensor]:
     """`tensors` with a name for every place in the tree: tied tensors under each, a SparseTensor for its parts."""
-    named = dict(tensors)
+    named = dict(tensors.items())
     unplaced = Counter(map(id, named.values()))
     for path, leaf in leaves(tree):
         if isinstance(leaf, SparseTensor) and id(leaf) not in unplaced:

@@ -103,14 +103,14 @@ def flatten(data: Any, metadata: Mapping[str, str] | None = None) -> Content:
     def visit(node: Any, path: str, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise UnsupportedDataError(f"{path or 'the data'}: more than {MAX_DEPTH} containers inside each other.")
-        if node is None or type(node) in _SCALARS:
-            return node
         kind = type(node)
+        if kind is ndarray and (dtype := dtype_of_numpy(node.dtype)) is not None:
+            return add(node, Tensor(node.shape, dtype, array=node), path or SINGLE_NAME)
+        if node is None or kind in _SCALARS:
+            return node
         if kind is list or kind is tuple or kind.__name__ == "Size":
             items = [visit(item, f"{path}.{i}" if path else str(i), depth + 1) for i, item in enumerate(node)]
             return items if kind is list else tuple(items)
-        if kind is ndarray and (dtype := dtype_of_numpy(node.dtype)) is not None:
-            return add(node, Tensor(node.shape, dtype, array=node), path or SINGLE_NAME)
         if isinstance(node, Mapping):
             return _visit_mapping(node, path, depth, visit)
         if id(node) in sparse_seen:

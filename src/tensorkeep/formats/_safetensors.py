@@ -1,4 +1,4 @@
-"""The header of safetensors files: read it as a hard shell, make it with structure and checksums inside.
+"""The header of safetensors files, read as a hard shell; `_safetensors_write` makes it.
 
     u64 N | N bytes of JSON, padded with spaces | the tensors' bytes, without gaps
 
@@ -9,6 +9,7 @@ Ours carry, in `__metadata__` where every other reader ignores them:
     tensorkeep.format      "1"
     tensorkeep.structure   JSON of core.tree.encode; absent when the data is a flat dict of tensors
     tensorkeep.xxh3_128    32 hex digits a tensor, in the order of the header's entries
+    tensorkeep.nbytes      the bytes of all tensors together
     tensorkeep.header      xxh3-128 of the length and the JSON, with these 32 digits as zeros
 """
 
@@ -18,7 +19,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
 from operator import sub
 from typing import Any, NamedTuple
 
@@ -27,14 +28,12 @@ from tensorkeep.core.bytesource import ByteSource
 from tensorkeep.core.collector import collector_paused
 from tensorkeep.core.dtypes import DTYPES, DType
 from tensorkeep.core.hashing import XXH3_128, Digest
-from tensorkeep.core.plan import Deferred, TensorSegment, WritePlan
 from tensorkeep.core.tensor import Extent, Tensor
 from tensorkeep.core.tree import decode
 from tensorkeep.errors import (
     CorruptFileError,
     LimitError,
     TruncatedFileError,
-    UnsupportedDataError,
     UnsupportedFormatError,
 )
 
@@ -43,14 +42,11 @@ __all__ = [
     "FORMAT_KEY",
     "HASHES_KEY",
     "HEADER_KEY",
+    "NBYTES_KEY",
     "STRUCTURE_KEY",
     "Header",
-    "check_metadata",
-    "code_of",
     "decode_structure",
-    "header_digits",
-    "place_header",
-    "plan_file",
+    "header_hash",
     "read_header",
     "user_metadata",
 ]
@@ -59,6 +55,7 @@ FORMAT_KEY = "tensorkeep.format"
 STRUCTURE_KEY = "tensorkeep.structure"
 HASHES_KEY = "tensorkeep.xxh3_128"
 HEADER_KEY = "tensorkeep.header"
+NBYTES_KEY = "tensorkeep.nbytes"
 
 CODES: dict[str, DType] = {
     code: DTYPES[name]
@@ -87,7 +84,6 @@ CODES: dict[str, DType] = {
         ("U64", "uint64"),
     )
 }
-_CODE_OF = {dtype: code for code, dtype in CODES.items()}
 
 # An entry as the reference writer and ours print it; other spellings take the general JSON reader.
 _ENTRY = re.compile(
@@ -96,6 +92,9 @@ _ENTRY = re.compile(
 _ENTRY_FIXED = len('"":{"dtype":"","shape":[],"data_offsets":[,]},')
 
 _ZEROS = "0" * 32
+
+LAZY_FROM_NBYTES = 1 << 16
+"""A header from this size on (some 400 tensors) is read entry by entry when one is asked for; below, all takes 0.4 ms."""
 
 
 class Entries(NamedTuple):
@@ -162,32 +161,43 @@ def read_header(source: ByteSource, *, whole: bool = True) -> Header:
         ) from err
     if not text.startswith("{"):
         raise CorruptFileError(f"{name}: the header at byte 8 begins with {text[:1]!r}, not '{{'. The file is damaged.")
-    with collector_paused():
-        fast = _fast(text)
-        metadata, entries = fast if fast is not None else _general(text, raw, name)
-        header = Header(source, metadata, 8 + length)
-        _check_header_hash(raw, metadata, name)
-        _add_tensors(header, entries, whole)
+    usual = _metadata(text)
+    if usual is None:
+        with collector_paused():
+            metadata, entries = _general(text, raw, name)
+        start = 0
+    else:
+        (metadata, start), entries = usual, None
+    header = Header(source, metadata, 8 + length)
+    hashes = metadata.get(HASHES_KEY, "") if FORMAT_KEY in metadata else ""
+    sealed = _check_header_hash(raw, metadata, name) and metadata.get(NBYTES_KEY) == str(source.size - 8 - length)
+    tensors = _Tensors(header, text, start, hashes, raw, whole)
+    if entries is not None or not (sealed and length >= LAZY_FROM_NBYTES):
+        tensors.parse(entries)
+    # Of a file that nobody cut is known without a look at the entries that the checksum seals whether they are hashed.
+    header.hashed = bool(hashes) or (FORMAT_KEY in metadata and not len(tensors))
+    header.tensors = tensors
     return header
 
 
-def _fast(text: str) -> tuple[dict[str, str], Entries] | None:
-    """Metadata and entries of a header in the usual spelling, in a third of the time; None for any other."""
+def _metadata(text: str) -> tuple[dict[str, str], int] | None:
+    """The metadata of a header in the usual spelling, and where its entries begin; None for any other spelling."""
+    if not text.startswith('{"__metadata__":{'):
+        return {}, 1
+    found = _metadata_span(text)
+    if found is None:
+        return None
+    metadata, at = found
+    if text[at : at + 1] == ",":
+        return metadata, at + 1
+    return (metadata, at) if text[at : at + 1] == "}" else None
+
+
+def _fast(text: str, start: int) -> Entries | None:
+    """The entries of a header in the usual spelling, in a third of the time; None for any other."""
     end = text.rfind("}") + 1
     # A streamed file has 256 KiB of padding: comparing it costs a tenth of stripping it.
     body = text[:end] if text[end:] == " " * (len(text) - end) else text.rstrip(" ")
-    start = 1
-    metadata: dict[str, str] = {}
-    if body.startswith('{"__metadata__":{'):
-        pairs = _metadata_span(body)
-        if pairs is None:
-            return None
-        found, start = pairs
-        metadata = found
-        if body[start : start + 1] == ",":
-            start += 1
-        elif body[start:] != "}":
-            return None
     if not body.endswith("}"):
         return None
     rows = _ENTRY.findall(body, start)
@@ -196,13 +206,13 @@ def _fast(text: str) -> tuple[dict[str, str], Entries] | None:
     if start + max(length - 1, 0) + 1 != len(body) or (length == 0 and body[start:] != "}"):
         return None
     if not rows:
-        return metadata, Entries((), (), (), [], [], {})
+        return Entries((), (), (), [], [], {})
     names, codes, dims, begins, ends = zip(*rows, strict=True)
     try:
         shapes = {text: _dims(text) for text in set(dims)}
     except ValueError:
         return None
-    return metadata, Entries(names, codes, dims, list(map(int, begins)), list(map(int, ends)), shapes)
+    return Entries(names, codes, dims, list(map(int, begins)), list(map(int, ends)), shapes)
 
 
 def _dims(text: str) -> tuple[int, ...]:
@@ -276,16 +286,18 @@ def _general(text: str, raw: bytes, name: str) -> tuple[dict[str, str], Entries]
     return metadata, entries
 
 
-def _check_header_hash(raw: bytes, metadata: Mapping[str, str], name: str) -> None:
+def _check_header_hash(raw: bytes, metadata: Mapping[str, str], name: str) -> bool:
+    """Whether the header has a checksum, which then fits it."""
     stored = metadata.get(HEADER_KEY)
     if stored is None:
-        return
+        return False
     if len(stored) != 32 or header_hash(raw, stored) != stored:
         raise CorruptFileError(
             f"{name}: the header's checksum does not fit it. A byte of the header was changed, or another program rewrote the "
             "file and copied tensorkeep's metadata along. Get the file again; if a program rewrote it, have it drop the "
             "metadata keys that begin with 'tensorkeep.'."
         )
+    return True
 
 
 def header_hash(raw: bytes, digits: str) -> str:
@@ -301,23 +313,11 @@ def header_hash(raw: bytes, digits: str) -> str:
     return state.hexdigest()
 
 
-def header_digits(raw: bytes) -> str:
-    """The header's checksum as it stands in a header of ours."""
-    at = raw.index(f'"{HEADER_KEY}":"'.encode()) + len(HEADER_KEY) + 4
-    return raw[at : at + 32].decode("ascii")
-
-
-def _add_tensors(header: Header, entries: Entries, whole: bool) -> None:
-    source, base, name = header.source, header.data_offset, header.source.name
+def _checked(source: ByteSource, base: int, entries: Entries, *, whole: bool) -> dict[str, int]:
+    """Name to position of each entry, after all checks; of a cut file those that are whole, when `whole` is not asked."""
+    name = source.name
     available = source.size - base
     count = len(entries.names)
-    hashes = header.metadata.get(HASHES_KEY, "") if FORMAT_KEY in header.metadata else ""
-    if hashes and len(hashes) != 32 * count:
-        raise CorruptFileError(
-            f"{name}: {len(hashes) // 32} checksums stand beside {count} tensors. Another program changed the file; "
-            f"have it drop the metadata keys that begin with 'tensorkeep.'."
-        )
-    header.hashed = bool(hashes) or (not count and FORMAT_KEY in header.metadata)
     kinds = list(zip(entries.codes, entries.dims, strict=True))
     sizes = {kind: _entry_nbytes(entries, kind, name) for kind in dict.fromkeys(kinds)}
     spans = list(map(sub, entries.ends, entries.begins))
@@ -330,11 +330,11 @@ def _add_tensors(header: Header, entries: Entries, whole: bool) -> None:
         raise CorruptFileError(f"{name}: two tensors are named {double!r:.200}. The file is damaged or hostile.")
     if max(entries.ends, default=0) > available:
         if whole:
-            _cut(header, entries)
+            _cut(source, base, entries)
         rows = {key: i for key, i in rows.items() if entries.ends[i] <= available}
     elif whole and [0, *entries.ends] != [*entries.begins, available]:
         _check_tiling(sorted(zip(entries.begins, entries.ends, strict=True)), available, name)
-    header.tensors = _Tensors(source, base, rows, entries, hashes)
+    return rows
 
 
 def _misfit(entries: Entries, spans: list[int], wanted: list[int], name: str) -> None:
@@ -347,36 +347,121 @@ def _misfit(entries: Entries, spans: list[int], wanted: list[int], name: str) ->
 
 
 class _Tensors(Mapping[str, Tensor]):
-    """Name to Tensor, each made when first asked for: opening a file of 10,000 tensors makes none."""
+    """Name to Tensor, each made when first asked for.
 
-    __slots__ = ("_base", "_entries", "_hashes", "_made", "_rows", "_source")
+    The entries of a header of `LAZY_FROM_NBYTES` and more whose checksum fits are read when they are first counted or
+    listed; until then a tensor that is asked for by name is found by a search in the text, so that opening a file of
+    10,000 tensors for one of them takes a millisecond. What is found so has passed the same checks, of itself.
+    """
 
-    def __init__(self, source: ByteSource, base: int, rows: dict[str, int], entries: Entries, hashes: str) -> None:
-        self._source = source
-        self._base = base
-        self._rows = rows
-        self._entries = entries
+    __slots__ = ("_entries", "_hashes", "_header", "_made", "_raw", "_rows", "_start", "_text", "_whole")
+
+    def __init__(self, header: Header, text: str, start: int, hashes: str, raw: bytes, whole: bool) -> None:
+        self._header = header
+        self._text = text
+        self._start = start
         self._hashes = hashes
+        self._raw = raw
+        self._whole = whole
+        self._rows: dict[str, int] | None = None
+        self._entries: Entries | None = None
         self._made: dict[str, Tensor] = {}
+
+    def parse(self, entries: Entries | None = None) -> dict[str, int]:
+        """Read and check all entries (unless they are given); name to position."""
+        if self._rows is None:
+            source = self._header.source
+            with collector_paused():
+                if entries is None:
+                    entries = _fast(self._text, self._start)
+                if entries is None:
+                    _, entries = _general(self._text, self._raw, source.name)
+                count = len(entries.names)
+                if self._hashes and len(self._hashes) != 32 * count:
+                    raise CorruptFileError(
+                        f"{source.name}: {len(self._hashes) // 32} checksums stand beside {count} tensors. Another program "
+                        "changed the file; have it drop the metadata keys that begin with 'tensorkeep.'."
+                    )
+                self._rows = _checked(source, self._header.data_offset, entries, whole=self._whole)
+            self._entries = entries
+            self._text, self._raw = "", b""
+        return self._rows
 
     def __getitem__(self, name: str) -> Tensor:
         made = self._made.get(name)
         if made is None:
-            i = self._rows[name]
-            _, codes, dims, begins, ends, shapes = self._entries
-            digest = Digest(XXH3_128, self._hashes[32 * i : 32 * i + 32]) if self._hashes else None
-            extent = Extent(self._source, self._base + begins[i], ends[i] - begins[i])
-            made = self._made[name] = Tensor(shapes[dims[i]], CODES[codes[i]], extent=extent, digest=digest)
+            made = self._search(name) if self._rows is None else None
+            if made is None:
+                i = self.parse()[name]
+                assert self._entries is not None
+                _, codes, dims, begins, ends, shapes = self._entries
+                made = self._tensor(i, shapes[dims[i]], codes[i], begins[i], ends[i])
+            self._made[name] = made
         return made
 
+    def _tensor(self, i: int, shape: tuple[int, ...], code: str, begin: int, end: int) -> Tensor:
+        digest = Digest(XXH3_128, self._hashes[32 * i : 32 * i + 32]) if self._hashes else None
+        extent = Extent(self._header.source, self._header.data_offset + begin, end - begin)
+        return Tensor(shape, CODES[code], extent=extent, digest=digest)
+
+    def _search(self, name: str) -> Tensor | None:
+        """The Tensor of one entry, found in the text; None to have all entries read, for whatever is wrong with it."""
+        if type(name) is not str:
+            return None
+        # Inside a string of the JSON every quote has a backslash before it: this text can only be an entry's beginning.
+        at = self._text.find(f'{json.encoder.encode_basestring(name)}:{{"dtype":"', self._start)
+        match = _ENTRY.match(self._text, at) if at >= self._start and self._text[at - 1] in ",{" else None
+        if match is None:
+            return None
+        _, code, dims, begin_text, end_text = match.groups()
+        begin, end = int(begin_text), int(end_text)
+        i = self._text.count('":{"dtype":"', self._start, at)
+        dtype = CODES.get(code)
+        try:
+            shape = _dims(dims)
+        except ValueError:
+            return None
+        if dtype is None or dtype.packed or 32 * i + 32 > (len(self._hashes) or 32 * i + 32):
+            return None
+        if checked_nbytes(shape, dtype.bits, what=self._header.source.name) != end - begin:
+            return None
+        if end > self._header.source.size - self._header.data_offset:
+            return None
+        return self._tensor(i, shape, code, begin, end)
+
+    def _all(self) -> dict[str, Tensor]:
+        rows = self.parse()
+        if len(self._made) != len(rows):
+            assert self._entries is not None
+            _, codes, dims, begins, ends, shapes = self._entries
+            source, base, hashes = self._header.source, self._header.data_offset, self._hashes
+            new = tuple.__new__  # a NamedTuple's own constructor takes three times as long
+            made: dict[str, Tensor] = {}
+            with collector_paused():
+                for name, i in rows.items():
+                    found = self._made.get(name)
+                    if found is None:
+                        extent = new(Extent, (source, base + begins[i], ends[i] - begins[i], None, False))
+                        digest = new(Digest, (XXH3_128, hashes[32 * i : 32 * i + 32])) if hashes else None
+                        found = Tensor(shapes[dims[i]], CODES[codes[i]], extent=extent, digest=digest)
+                    made[name] = found
+            self._made = made
+        return self._made
+
+    def items(self) -> ItemsView[str, Tensor]:
+        return self._all().items()
+
+    def values(self) -> ValuesView[Tensor]:
+        return self._all().values()
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
+        return iter(self.parse())
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.parse())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._rows
+        return name in self.parse()
 
 
 def _entry_nbytes(entries: Entries, kind: tuple[str, Any], name: str) -> int:
@@ -392,8 +477,7 @@ def _entry_nbytes(entries: Entries, kind: tuple[str, Any], name: str) -> int:
     return nbytes
 
 
-def _cut(header: Header, entries: Entries) -> None:
-    source, base = header.source, header.data_offset
+def _cut(source: ByteSource, base: int, entries: Entries) -> None:
     needed = base + max(entries.ends)
     intact = sum(1 for end in entries.ends if base + end <= source.size)
     raise TruncatedFileError(
@@ -417,157 +501,6 @@ def _check_tiling(spans: list[tuple[int, int]], available: int, name: str) -> No
             f"{name}: {available - at} bytes follow the last tensor, which the format does not allow. "
             "The file is damaged, or something was appended to it."
         )
-
-
-def check_metadata(metadata: Mapping[str, str]) -> None:
-    """Raise UnsupportedDataError unless `metadata` maps strings to strings and leaves our keys alone."""
-    for key, value in metadata.items():
-        if type(key) is not str or type(value) is not str:
-            raise UnsupportedDataError(
-                f"metadata[{key!r:.80}] is a {type(value).__name__}; metadata maps str to str. Put numbers and other values "
-                "into the data, beside the tensors."
-            )
-        if key.startswith("tensorkeep."):
-            raise UnsupportedDataError(
-                f"metadata[{key!r:.80}]: keys that begin with 'tensorkeep.' are ours. Rename it."
-            )
-
-
-def code_of(tensor: Tensor, name: str) -> str:
-    """The dtype code of a tensor that is to be written.
-
-    Raises:
-        UnsupportedDataError: safetensors has no such dtype; the text names formats that have.
-    """
-    code = _CODE_OF.get(tensor.dtype)
-    if code is None:
-        hint = "Save it as .npz or .pt, which hold complex128" if tensor.dtype == "complex128" else "Convert it first"
-        raise UnsupportedDataError(
-            f"{name!r}: safetensors has no dtype {tensor.dtype} (it has {', '.join(sorted(set(CODES.values())))}). {hint}."
-        )
-    if tensor.dtype.packed and tensor.size * tensor.dtype.bits % 8:
-        raise UnsupportedDataError(
-            f"{name!r}: {tensor.spec} does not fill whole bytes, which safetensors needs. Pad it."
-        )
-    return code
-
-
-def plan_file(
-    format_name: str,
-    tensors: Mapping[str, Tensor],
-    metadata: Mapping[str, str],
-    structure: Any = None,
-) -> WritePlan:
-    """The WritePlan of one safetensors file: header (deferred, for the checksums), then the tensors.
-
-    Data lie by descending alignment, then in the order given: every tensor is aligned to its item size, and the same
-    input gives the same bytes. The header lists them in the order given.
-    """
-    check_metadata(metadata)
-    shapes: dict[tuple[Any, ...], tuple[str, int]] = {}
-    sizes: dict[str, int] = {}
-    middles: dict[str, str] = {}
-    widths: set[int] = set()
-    for name, tensor in tensors.items():
-        key = (tensor.shape, tensor.dtype)
-        known = shapes.get(key)
-        if known is None:
-            known = shapes[key] = (_middle(code_of(tensor, name), tensor), tensor.nbytes)
-            widths.add(tensor.dtype.itemsize)
-        middles[name], sizes[name] = known
-    order = list(tensors) if len(widths) < 2 else sorted(tensors, key=lambda name: -tensors[name].dtype.itemsize)
-    offsets: dict[str, int] = {}
-    at = 0
-    for name in order:
-        offsets[name] = at
-        at += sizes[name]
-    entries = [
-        f"{_quoted(name)}{middle}{offsets[name]},{offsets[name] + sizes[name]}]}}" for name, middle in middles.items()
-    ]
-    make, length = _header_maker(list(tensors), entries, metadata, structure, at)
-    plan = WritePlan(format_name, [Deferred(8 + length, make)], checksum=XXH3_128, tensors=len(tensors))
-    plan.segments.extend([TensorSegment(name, tensors[name]) for name in order if sizes[name]])
-    return plan
-
-
-def _quoted(name: str) -> str:
-    # The C function behind json.dumps(name, ensure_ascii=False), without its 2 µs of set-up.
-    return json.encoder.encode_basestring(name)
-
-
-def _middle(code: str, tensor: Tensor) -> str:
-    return f':{{"dtype":"{code}","shape":[{",".join(map(str, tensor.shape))}],"data_offsets":['
-
-
-# The data begin at a multiple of this: vector loads and mapped pages then never straddle.
-_ALIGN_SMALL, _ALIGN_LARGE, _LARGE_NBYTES = 64, 4096, 1 << 20
-
-
-def _header_maker(
-    names: list[str],
-    entries: list[str],
-    metadata: Mapping[str, str],
-    structure: Any,
-    data_nbytes: int,
-    at_least: int = 0,
-) -> tuple[Callable[[Mapping[str, Digest]], bytes], int]:
-    ours = {"format": "pt", **metadata, FORMAT_KEY: "1"}
-    if structure is not None:
-        ours[STRUCTURE_KEY] = json.dumps(structure, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    front = json.dumps(ours, ensure_ascii=False, separators=(",", ":"))[:-1] + f',"{HASHES_KEY}":"'
-    back = f'","{HEADER_KEY}":"{_ZEROS}"}}' + "".join("," + entry for entry in entries) + "}"
-    try:
-        head, tail = ('{"__metadata__":' + front).encode(), back.encode()
-    except UnicodeEncodeError as err:
-        raise UnsupportedDataError(
-            f"a name, key or string has a lone surrogate ({err.object[err.start : err.end]!r}), which UTF-8 cannot hold. Rename it."
-        ) from err
-    length = len(head) + 32 * len(names) + len(tail)
-    align = _ALIGN_LARGE if data_nbytes >= _LARGE_NBYTES else _ALIGN_SMALL
-    padded = max(-(-(8 + length) // align) * align - 8, at_least)
-    if padded > MAX_HEADER_NBYTES:
-        raise UnsupportedDataError(
-            f"the header would take {padded} bytes, and safetensors allows {MAX_HEADER_NBYTES}. Save in shards: shard_size=…"
-        )
-    empty = _empty_hash() if names else ""
-
-    def make(digests: Mapping[str, Digest]) -> bytes:
-        hashes = "".join([digests[name].value if name in digests else empty for name in names])
-        raw = b"".join((head, hashes.encode(), tail, b" " * (padded - length)))
-        digits = header_hash(raw, _ZEROS).encode()
-        at = raw.find(f'"{HEADER_KEY}":"'.encode()) + len(HEADER_KEY) + 4
-        return b"".join((padded.to_bytes(8, "little"), raw[:at], digits, raw[at + 32 :]))
-
-    return make, padded
-
-
-def _empty_hash() -> str:
-    from tensorkeep.core.hashing import digest_of
-
-    return digest_of(b"").value
-
-
-def place_header(
-    tensors: Mapping[str, Tensor],
-    offsets: Mapping[str, int],
-    digests: Mapping[str, Digest],
-    metadata: Mapping[str, str],
-    room: int,
-) -> bytes:
-    """Length and JSON of a file whose data lie already, `room` bytes in all where that is enough, else longer.
-
-    The tensors are listed in the order of their offsets.
-    """
-    order = sorted(tensors, key=lambda name: (offsets[name], tensors[name].nbytes))
-    entries = [
-        f"{_quoted(name)}{_middle(_CODE_OF[tensors[name].dtype], tensors[name])}{offsets[name]},"
-        f"{offsets[name] + tensors[name].nbytes}]}}"
-        for name in order
-    ]
-    make, length = _header_maker(order, entries, metadata, None, _LARGE_NBYTES, room - 8)
-    raw = make(digests)
-    assert len(raw) == 8 + length
-    return raw
 
 
 def decode_structure(stored: str, tensors: Mapping[str, Tensor], name: str) -> Any:

@@ -15,7 +15,8 @@ from typing import Any
 from tensorkeep.core.tensor import Tensor
 from tensorkeep.core.tree import Content, encode, is_flat
 from tensorkeep.errors import CorruptFileError, UnsafeFileError, UnsupportedDataError
-from tensorkeep.formats._safetensors import FORMAT_KEY, HEADER_KEY, STRUCTURE_KEY, check_metadata, code_of
+from tensorkeep.formats._safetensors import FORMAT_KEY, HEADER_KEY, STRUCTURE_KEY
+from tensorkeep.formats._safetensors_write import check_metadata, code_of
 
 __all__ = ["SHARDS_KEY", "USER_KEY", "check_index", "group", "index_bytes", "safe_name", "shard_name", "shard_pattern"]
 

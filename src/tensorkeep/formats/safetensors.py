@@ -12,10 +12,10 @@ from tensorkeep.formats._safetensors import (
     STRUCTURE_KEY,
     Header,
     decode_structure,
-    plan_file,
     read_header,
     user_metadata,
 )
+from tensorkeep.formats._safetensors_write import plan_file
 
 __all__ = ["FORMAT"]
 
