@@ -345,3 +345,88 @@ def test_salvage_gives_every_whole_tensor(tmp_path: Path) -> None:
 
     assert receipt.tensors == 9
     assert tk.load(tmp_path / "y.safetensors")["t8"][0] == 8
+
+
+def sealed(raw: bytes, old: bytes, new: bytes) -> bytes:
+    """A file of ours with one piece of its header replaced and the header's checksum made anew, as a forger would."""
+    import re
+
+    import xxhash
+
+    n = int.from_bytes(raw[:8], "little")
+    header = raw[8 : 8 + n].replace(old, new, 1)
+    header = header.rstrip(b" ") + b" " * (n - len(header.rstrip(b" ")))
+    header = re.sub(rb'("tensorkeep.header":")[0-9a-f]{32}', rb"\g<1>" + b"0" * 32, header)
+    digits = xxhash.xxh3_128_hexdigest(raw[:8] + header).encode()
+    return raw[:8] + header.replace(b"0" * 32, digits, 1) + raw[8 + n :]
+
+
+TRICKY = ['a"b', "a", "b", 'x,"b', "é", " ", "a\\", 'q":{"dtype":"', "tab\t", ","]
+
+
+def long_file(path: Path) -> dict[str, np.ndarray]:
+    """A file with a header that is searched rather than read, and names that a careless search would mistake."""
+    names = TRICKY + [f"layer.{i}.weight" for i in range(1000)]
+    data = {name: np.full(i % 3 + 1, i, np.int16) for i, name in enumerate(names)}
+    tk.save(path, data)
+    return data
+
+
+def test_one_of_many_is_the_right_one(tmp_path: Path) -> None:
+    """By name, before anything else of a long header was looked at: values, and the checksum of just this tensor."""
+    data = long_file(tmp_path / "x.safetensors")
+
+    for name in [*TRICKY, "layer.0.weight", "layer.10.weight", "layer.999.weight"]:
+        with tk.open(tmp_path / "x.safetensors") as file:
+            np.testing.assert_array_equal(file[name].numpy(), data[name])
+        np.testing.assert_array_equal(tk.load(tmp_path / "x.safetensors", only=[name])[name], data[name])
+    for name in ["layer.1", "weight", 'b":{"dtype', "layer.1000.weight"]:
+        with tk.open(tmp_path / "x.safetensors") as file, pytest.raises(tk.TensorNotFoundError, match="among its 1010"):
+            file[name]
+
+
+def test_damage_of_one_of_many_is_noticed(tmp_path: Path) -> None:
+    """A search finds the entry's own checksum, not a neighbour's."""
+    path = tmp_path / "x.safetensors"
+    long_file(path)
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+
+    assert tk.load(path, only="layer.500.weight")
+    with pytest.raises(CorruptFileError, match=r"layer\.999\.weight"):
+        tk.load(path, only="layer.999.weight")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        (b'"layer.7.weight":{"dtype":"I16"', b'"layer.7.weight":{"dtype":"I64"', "takes"),
+        (b'"layer.7.weight":{"dtype":"I16"', b'"layer.7.weight":{"dtype":"Q16"', "Q16"),
+        (b'"layer.7.weight":', b'"layer.8.weight":', "layer.8.weight"),
+        (b'"layer.7.weight":', b'"layer.7.weighs":', "layer.7.weight"),
+    ],
+)
+def test_a_forged_long_header_gives_no_wrong_tensor(tmp_path: Path, old: bytes, new: bytes, error: str) -> None:
+    """A checksum can be forged; what is asked for by name is checked by itself, and reading all checks all."""
+    path = tmp_path / "x.safetensors"
+    data = long_file(path)
+    path.write_bytes(sealed(path.read_bytes(), old, new))
+
+    with tk.open(path) as file, pytest.raises(tk.TensorkeepError, match=error):
+        assert list(file)
+        file["layer.7.weight"]
+    with tk.open(path) as file, pytest.raises(tk.TensorkeepError, match=error):
+        file["layer.7.weight"]
+    with tk.open(path) as file:
+        np.testing.assert_array_equal(file["layer.9.weight"].numpy(), data["layer.9.weight"])
+
+
+def test_a_cut_long_file_is_told_at_once(tmp_path: Path) -> None:
+    """The sealed size does not fit: opening tells how much is there."""
+    path = tmp_path / "x.safetensors"
+    long_file(path)
+    path.write_bytes(path.read_bytes()[:-3])
+
+    with pytest.raises(TruncatedFileError, match="of 1010 tensors are whole"):
+        tk.open(path)
