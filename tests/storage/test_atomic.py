@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tensorkeep.errors import NotEnoughSpaceError, SaveError, TensorkeepError
-from tensorkeep.storage.atomic import replace_file, size_text, write_all
+from tensorkeep.storage.atomic import replace_file, write_all
 
 OLD = b"the old bytes"
 NEW = b"new"
@@ -493,12 +493,3 @@ def test_a_call_that_writes_nothing_is_no_endless_loop(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: 0)
     with open(tmp_path / "x", "wb") as file, pytest.raises(OSError, match="wrote nothing"):
         write_all(file.fileno(), memoryview(b"abc"), 0)
-
-
-@pytest.mark.parametrize(
-    ("nbytes", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (4_200_000_000, "4.2 GB"), (2**50, "1125.9 TB")],
-)
-def test_sizes_are_told_for_people(nbytes: int, text: str) -> None:
-    """Decimal units, one decimal."""
-    assert size_text(nbytes) == text

@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
+from tensorkeep.core.sizes import nbytes_text
+
 __all__ = [
     "Column",
     "bad",
@@ -90,18 +92,6 @@ def _taken(text: str, room: int) -> str:
         if used > room:
             return text[:i]
     return text
-
-
-def nbytes_text(nbytes: int) -> str:
-    """A number of bytes for people, in powers of 1000: "512 B", "4.2 GB"."""
-    if nbytes < 1000:
-        return f"{nbytes} B"
-    value = float(nbytes)
-    for unit in ("kB", "MB", "GB"):
-        value /= 1000
-        if value < 999.95:
-            return f"{value:.1f} {unit}"
-    return f"{value / 1000:,.1f} TB"
 
 
 def count(value: int) -> str:

@@ -19,12 +19,13 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from tensorkeep.core.sizes import nbytes_text
 from tensorkeep.errors import NotEnoughSpaceError, SaveError, TensorkeepError
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Replacement", "replace_file", "save_error", "size_text", "sync_folder", "write_all"]
+__all__ = ["Replacement", "replace_file", "save_error", "sync_folder", "write_all"]
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
 _NAME_MAX_NBYTES = 255  # of every file system in use; the temporary's name must fit as well
@@ -179,23 +180,11 @@ def _check_space(target: str, nbytes: int) -> None:
     if usage.total and usage.free < nbytes:
         raise NotEnoughSpaceError(
             errno.ENOSPC,
-            f"{target}: needs {size_text(nbytes)}, {size_text(usage.free)} free on {os.path.abspath(folder)}. "
+            f"{target}: needs {nbytes_text(nbytes)}, {nbytes_text(usage.free)} free on {os.path.abspath(folder)}. "
             "Nothing was written; the old file, if there was one, is untouched. "
             "Free some space, or save to another disk.",
             target,
         )
-
-
-def size_text(nbytes: int) -> str:
-    """A number of bytes for people: "512 bytes", "4.2 GB"."""
-    if nbytes < 1000:
-        return f"{nbytes} bytes"
-    value = float(nbytes)
-    for unit in ("kB", "MB", "GB"):
-        value /= 1000
-        if value < 999.95:
-            return f"{value:.1f} {unit}"
-    return f"{value / 1000:.1f} TB"
 
 
 def _stem(name: str) -> str:
