@@ -14,7 +14,9 @@ import tensorkeep as tk
 from tensorkeep.testing import crash
 from tests.conftest import FUZZ_EXAMPLES
 
-FLIPS = 10_000 if FUZZ_EXAMPLES else 2_000  # over all of WRITERS
+FLIPS = (
+    40_000 if FUZZ_EXAMPLES else 400
+)  # for each of WRITERS: nightly that is every bit, but of a streamed file's padding
 WRITERS = ("safetensors", "sharded", "writer", "npz", "torch")
 
 
@@ -46,7 +48,7 @@ def write(writer: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("writer", WRITERS)
 def test_no_flipped_bit_is_silent(tmp_path: Path, writer: str) -> None:
-    """Every file of a save, bits at random: each flip is refused, or the loaded data are the same."""
+    """Every file of a save: each flipped bit is refused, or the loaded data are the same."""
     path = write(writer, tmp_path)
     intact = tk.load(path)
     files = {each: each.read_bytes() for each in tmp_path.iterdir()}
@@ -55,7 +57,7 @@ def test_no_flipped_bit_is_silent(tmp_path: Path, writer: str) -> None:
     verdicts: Counter[str] = Counter()
     silent = []
 
-    for each, bit in rng.sample(places, min(FLIPS // len(WRITERS), len(places))):
+    for each, bit in rng.sample(places, min(FLIPS, len(places))):
         raw = bytearray(files[each])
         raw[bit // 8] ^= 1 << bit % 8
         each.write_bytes(raw)
