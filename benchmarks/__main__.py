@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from benchmarks.peers import Foreign, Peer
 Table = dict[str, _w.Timing]
 
 ROWS = ("save", "load", "cold", "one", "names", "start")
+UNSYNCED = ("safetensors.numpy", "safetensors.torch", "torch.save, torch.load")  # shown without fsync too
 BALLAST = {"save": 1.3, "load": 2.3, "cold": 2.3}  # of the data's size: what the hungriest contender of the row takes
 
 
@@ -35,7 +36,6 @@ class Bench:
         self.state = states.state(workload)
         self.size = _w.nbytes(self.state)
         self.given = {peer.name: peer.given(self.state) for peer in contenders}
-        self.memory = limits.filled(self.state)
         self.name = list(self.state)[len(self.state) // 2]
 
     def file(self, peer: Peer | Foreign) -> Path:
@@ -87,11 +87,8 @@ class Bench:
         found["limit: write, fsync"] = self._write(limits.write_and_sync)
         found["limit: O_DIRECT, 4 threads, fsync"] = self._write(limits.write_direct)
         for peer in self.peers:
-            if not peer.durable:
+            if peer.name in UNSYNCED:
                 found[f"{peer.name}, not synced"] = self._save(peer, sync=False)
-        for other in self.foreign:
-            if other.kind == "mxnet":
-                found[f"{other.name}, not synced"] = self._elsewhere(other, "cached")
         return found
 
     def _save(self, peer: Peer, *, sync: bool) -> Callable[[_w.Sample], Any]:
@@ -105,11 +102,11 @@ class Bench:
 
         return contender
 
-    def _write(self, write: Callable[[Any, Path], None]) -> Callable[[_w.Sample], Any]:
+    def _write(self, write: Callable[[int, Path], None]) -> Callable[[_w.Sample], Any]:
         def contender(sample: _w.Sample) -> None:
             path = self.fresh(".bin")
             with sample:
-                write(self.memory, path)
+                write(self.size, path)
 
         return contender
 
@@ -240,7 +237,11 @@ def main() -> int:
     workloads = [f"{name}-quick" if options.quick else name for name in options.workloads.split(",")]
     rows = options.rows.split(",")
     results: dict[str, dict[str, Table]] = {}
-    begin = time.time()
+
+    def kept() -> report.Run:
+        run = report.Run(results, peers.versions(), _w.machine(), sys.argv[1:])
+        return run.added_to(Path(options.json)) if options.json else run
+
     with _w.folder(options.folder) as folder:
         if "start" in rows:
             results["start"] = {"start": start(folder, 3 if options.quick else 15)}
@@ -249,12 +250,13 @@ def main() -> int:
         for workload in workloads:
             place = folder / workload
             place.mkdir()
-            results[workload] = measure(Bench(workload, place, contenders, foreign), rows, options.n)
+            results[workload] = {}
+            for row, table in measure(Bench(workload, place, contenders, foreign), rows, options.n):
+                results[workload][row] = table
+                kept()  # so that a run that is stopped leaves what it has
             shutil.rmtree(place)
             gc.collect()
-    document = report.Run(results, peers.versions(), _w.machine(), time.time() - begin, sys.argv[1:], options.n)
-    if options.json:
-        document = document.added_to(Path(options.json))
+    document = kept()
     if options.write_docs:
         report.write(document)
     failed = [
@@ -268,15 +270,14 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def measure(bench: Bench, rows: list[str], n: int) -> dict[str, Table]:
+def measure(bench: Bench, rows: list[str], n: int) -> Iterator[tuple[str, Table]]:
     """The tables of one workload."""
     bench.prepare()
-    found: dict[str, Table] = {}
     for row in ROWS:
         if row in rows and row != "start":
-            found[row] = _w.compare(getattr(bench, row)(), n=n, ballast_nbytes=bench.ballast(row))
-            print(report.table(f"{bench.workload}: {report.ROWS[row]}", found[row], bench.size), flush=True)
-    return found
+            table = _w.compare(getattr(bench, row)(), n=n, ballast_nbytes=bench.ballast(row))
+            print(report.table(f"{bench.workload}: {report.ROWS[row]}", table, bench.size), flush=True)
+            yield row, table
 
 
 def arguments() -> argparse.Namespace:

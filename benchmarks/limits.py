@@ -7,11 +7,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks import _w
-
 CHUNK_NBYTES = 8 << 20
+BLOCK_NBYTES = 4 << 20
 THREADS = 4
 ALIGN_NBYTES = 4096
 
@@ -27,15 +24,10 @@ def _padded(nbytes: int) -> int:
     return -(-nbytes // ALIGN_NBYTES) * ALIGN_NBYTES
 
 
-def filled(state: _w.State) -> mmap.mmap:
-    """The arrays' bytes one after the other."""
-    memory = arena(_w.nbytes(state))
-    view = np.frombuffer(memory, np.uint8)
-    at = 0
-    for array in state.values():
-        view[at : at + array.nbytes] = array.reshape(-1).view(np.uint8)
-        at += array.nbytes
-    del view
+def block() -> mmap.mmap:
+    """Page-aligned bytes to write again and again: the limit of the disk, not of reading what is written."""
+    memory = arena(BLOCK_NBYTES)
+    memory.write(os.urandom(ALIGN_NBYTES) * (BLOCK_NBYTES // ALIGN_NBYTES))
     return memory
 
 
@@ -43,22 +35,23 @@ def _chunks(nbytes: int) -> list[tuple[int, int]]:
     return [(at, min(CHUNK_NBYTES, nbytes - at)) for at in range(0, nbytes, CHUNK_NBYTES)]
 
 
-def write_and_sync(memory: mmap.mmap, path: Path) -> None:
+def write_and_sync(nbytes: int, path: Path) -> None:
     """What `cp` and `sync` do: buffered writes, then fsync of the file and of its folder."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    view = memoryview(memory)
-    for at, nbytes in _chunks(len(memory)):
-        os.write(fd, view[at : at + nbytes])
+    source = block()
+    for at in range(0, nbytes, BLOCK_NBYTES):
+        os.write(fd, memoryview(source)[: min(BLOCK_NBYTES, nbytes - at)])
     _finish(fd, path)
 
 
-def write_direct(memory: mmap.mmap, path: Path) -> None:
+def write_direct(nbytes: int, path: Path) -> None:
     """Past the page cache, in several threads, then fsync of the file and of its folder."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_DIRECT, 0o644)
-    os.posix_fallocate(fd, 0, len(memory))
-    view = memoryview(memory)
+    source = block()
+    os.posix_fallocate(fd, 0, _padded(nbytes))
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(lambda span: os.pwrite(fd, view[span[0] : span[0] + span[1]], span[0]), _chunks(len(memory))))
+        list(pool.map(lambda at: os.pwrite(fd, source, at), range(0, nbytes, BLOCK_NBYTES)))
+    os.ftruncate(fd, nbytes)
     _finish(fd, path)
 
 

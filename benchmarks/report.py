@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -28,8 +29,9 @@ ROWS = {
 ORDER = ("w2", "w5", "w3", "start")
 
 HOW = """\
-Each sample runs in a process of its own, contenders take turns, and the table shows the median and the minimum. Ratios are to
-tensorkeep's median: 2.00 took twice as long. Absolute seconds move with the machine and the minute; compare within one table.
+Each of three to five samples runs in a process of its own, contenders take turns, and the table shows the median and the minimum.
+Ratios are to tensorkeep's median: 2.00 took twice as long. Absolute seconds move with the machine and the minute; compare
+within one table.
 
 - **save**: until the data are on the disk. tensorkeep's saves are durable and hashed; the others' are followed by `fsync` of the
   file and its folder, and shown without it at the end of the table ("not synced": a power cut loses those).
@@ -48,20 +50,18 @@ class Run:
     results: dict[str, dict[str, dict[str, Timing]]]
     versions: dict[str, str]
     machine: str
-    seconds: float
     arguments: list[str]
-    n: int
 
     def added_to(self, path: Path) -> Run:
         """This run with the tables that an earlier one left in a file, which is then written."""
-        kept = json.loads(path.read_text("utf-8")) if path.exists() else {"results": {}, "seconds": 0.0}
+        kept = json.loads(path.read_text("utf-8")) if path.exists() else {"results": {}}
         results: dict[str, dict[str, dict[str, Timing]]] = {}
         for found in (kept["results"], self.as_json()["results"]):
             for workload, tables in found.items():
                 for row, table in tables.items():
                     results.setdefault(workload, {})[row] = {name: Timing(**each) for name, each in table.items()}
         arguments = ["--write-docs"] if "--write-docs" in self.arguments else []
-        run = replace(self, results=results, seconds=self.seconds + kept["seconds"], arguments=arguments)
+        run = replace(self, results=results, arguments=arguments)
         path.write_text(json.dumps(run.as_json(), indent=1), "utf-8")
         return run
 
@@ -70,7 +70,6 @@ class Run:
         return {
             "machine": self.machine,
             "versions": self.versions,
-            "seconds": self.seconds,
             "results": {
                 workload: {
                     row: {name: {"seconds": t.seconds, "peaks": t.peaks, "error": t.error} for name, t in table.items()}
@@ -150,7 +149,7 @@ def page(run: Run) -> str:
         command,
         "```",
         "",
-        f"Measured on {date} in {run.seconds / 60:.0f} minutes, {run.n} samples each.",
+        f"Measured on {date}. Load average of the machine at the end: {os.getloadavg()[1]:.1f}.",
         "",
         f"Machine: {run.machine}. Versions: " + ", ".join(f"{name} {v}" for name, v in run.versions.items()) + ".",
         "",
