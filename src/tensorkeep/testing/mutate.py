@@ -96,7 +96,8 @@ def _bytes(data: bytearray, rng: random.Random, others: Sequence[bytes]) -> None
 def _extreme(data: bytearray, rng: random.Random, others: Sequence[bytes]) -> None:
     width = rng.choice((1, 2, 4, 8))
     value = rng.choice((*_EXTREMES, len(data), len(data) - 1, len(data) + 1))
-    at = _at(data, rng) // rng.choice((1, width)) * 1
+    step = rng.choice((1, width))
+    at = _at(data, rng) // step * step
     data[at : at + width] = (value % (1 << 8 * width)).to_bytes(width, rng.choice(("little", "little", "big")))
 
 
