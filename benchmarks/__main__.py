@@ -276,7 +276,10 @@ def measure(bench: Bench, rows: list[str], n: int) -> Iterator[tuple[str, Table]
     for row in ROWS:
         if row in rows and row != "start":
             table = _w.compare(getattr(bench, row)(), n=n, ballast_nbytes=bench.ballast(row))
-            print(report.table(f"{bench.workload}: {report.ROWS[row]}", table, bench.size), flush=True)
+            print(
+                report.table(f"{bench.workload}: {report.ROWS[row]}", table, bench.size if row in BALLAST else 0),
+                flush=True,
+            )
             yield row, table
 
 

@@ -166,7 +166,7 @@ def page(run: Run) -> str:
         title = states.TITLES.get(workload.partition("-")[0], "Start-up")
         lines += [f"## {title}{' (quick: sizes are tiny)' if 'quick' in workload else ''}", ""]
         for row, timings in sorted(tables.items(), key=lambda pair: list(ROWS).index(pair[0])):
-            size = _size(workload)
+            size = _size(workload) if row in ("save", "load", "cold") else 0
             lines += [table(ROWS[row] if row != "start" else "", timings, size)]
     return "\n".join(lines).rstrip() + "\n"
 
