@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import tensorkeep as tk
 from tensorkeep.core.dtypes import DTYPES
@@ -46,6 +47,24 @@ class TestSafetensors(FormatContract):
         ),
         "no tensors": (b"\x02\0\0\0\0\0\0\0{}", {}),
     }
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            '{"__metadata__": {"k": "v"}, "a": %s}',
+            '{ "__metadata__":{"k":"v"},"a":%s}',
+            '{"a":%s,"__metadata__":{"k":"v"}}',
+            '{"\\u005f_metadata__":{"k":"v"},"a":%s}',
+            '{"__metadata__":{"\\u006b":"v"},"a":%s}',
+        ],
+    )
+    def test_metadata_in_any_spelling_are_read(self, header: str) -> None:
+        """With spaces, with escapes, behind the tensors: what other writers put beside is not lost."""
+        raw = (header % '{"dtype":"U8","shape":[2],"data_offsets":[0,2]}').encode()
+
+        with tk.open(len(raw).to_bytes(8, "little") + raw + b"\x01\x02") as file:
+            assert file.metadata == {"k": "v"}
+            assert file["a"].numpy().tolist() == [1, 2]
 
 
 class TestSharded(FormatContract):

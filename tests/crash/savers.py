@@ -16,6 +16,7 @@ from unittest.mock import patch
 import tensorkeep as tk
 from tensorkeep.testing.crash import mark
 
+COMMAND = [sys.executable, str(Path(__file__).resolve())]
 TARGET = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tensorkeep.testing import crash
-from tests.crash.savers import BAD, PATHS, SavePath
+from tests.crash.savers import BAD, COMMAND, PATHS, SavePath
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +24,7 @@ def recorded(name: str, path: SavePath, folder: Path) -> crash.Recording:
     folder.mkdir()
     if not path.first:
         (path if name in PATHS else PATHS["buffered"]).save(folder, path.data(1))
-    return crash.record([sys.executable, "-m", "tests.crash.savers", name, str(folder)], folder)
+    return crash.record([*COMMAND, name, str(folder)], folder)
 
 
 def old_of(path: SavePath) -> Any:
@@ -55,7 +55,7 @@ def test_a_saver_with_a_classical_mistake_is_caught(tmp_path: Path, name: str) -
         (tmp_path / "folder").mkdir()
         path.save(tmp_path / "folder", path.data(1))
         old, new = path.read(tmp_path / "folder"), b"".join(t.tobytes() for t in path.data(2).values())
-        command = [sys.executable, "-m", "tests.crash.savers", name, str(tmp_path / "folder")]
+        command = [*COMMAND, name, str(tmp_path / "folder")]
         recording = crash.record(command, tmp_path / "folder")
     else:
         recording, old, new = recorded(name, path, tmp_path / "folder"), path.data(1), path.data(2)

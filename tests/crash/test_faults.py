@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from tensorkeep.errors import TensorkeepError
 from tensorkeep.testing import crash, faults
-from tests.crash.savers import PATHS, SavePath
+from tests.crash.savers import COMMAND, PATHS, SavePath
 
 SYNCS = {"fsync", "fdatasync"}
 
@@ -127,7 +126,7 @@ def test_no_call_that_changes_the_disk_goes_unseen(tmp_path: Path, name: str) ->
     """What strace sees a save write, sync, rename and remove is what the functions of `os` were called for."""
     path = PATHS[name]
     prepared(path, tmp_path / "traced")
-    command = [sys.executable, "-m", "tests.crash.savers", name, str(tmp_path / "traced")]
+    command = [*COMMAND, name, str(tmp_path / "traced")]
     recording = crash.record(command, tmp_path / "traced")
     in_kernel = Counter(_KIND.get(call.op, "other") for call in recording.calls)
 

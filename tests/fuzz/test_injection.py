@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from tensorkeep.testing import crash
 from tensorkeep.testing.crash.inject import SystemCall, calls_on, run_with_fault
 from tests.conftest import FUZZ_EXAMPLES
-from tests.crash.savers import PATHS
+from tests.crash.savers import COMMAND, PATHS
 
 FAULTS = ("ENOSPC", "EIO", "EDQUOT", "EINTR", "SIGKILL")
 NAMES = ("buffered", "writer", "sharded", "npz", "torch") if FUZZ_EXAMPLES else ("buffered",)
@@ -28,7 +27,7 @@ def listing(folder: Path) -> set[str]:
 def complaints(name: str, folder: Path, call: SystemCall, fault: str) -> tuple[str, list[str]]:
     """What one fault did, and what is wrong with it."""
     path = PATHS[name]
-    command = [sys.executable, "-m", "tests.crash.savers", name, str(folder)]
+    command = [*COMMAND, name, str(folder)]
     before = listing(folder)
     status, text, delivered = run_with_fault(call, fault, command)
     result = "success" if status == 0 else "killed" if fault == "SIGKILL" else "error"
@@ -68,7 +67,7 @@ def test_every_system_call_may_fail(tmp_path: Path, name: str) -> None:
         path.save(folder, path.data(1))
 
     fresh()
-    calls = calls_on(folder, [sys.executable, "-m", "tests.crash.savers", name, str(folder)])
+    calls = calls_on(folder, [*COMMAND, name, str(folder)])
     results: Counter[str] = Counter()
     wrong: list[str] = []
     for i, call in enumerate(calls):

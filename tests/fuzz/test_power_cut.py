@@ -22,7 +22,7 @@ import pytest
 
 from tensorkeep.testing import crash
 from tests.conftest import FUZZ_EXAMPLES
-from tests.crash.savers import BAD, PATHS, SavePath
+from tests.crash.savers import BAD, COMMAND, PATHS, SavePath
 
 CUTS = 200 if FUZZ_EXAMPLES else 6  # for each file system
 NAMES = ("buffered", "direct", "writer", "sharded", "npz", "torch")
@@ -92,7 +92,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
 def cut_while_saving(disk: Disk, name: str, path: SavePath, version: int, rng: random.Random) -> tuple[str, int]:
     """Save version after version, cut, mount again. What is there ("acknowledged", "next", or what is wrong), its version."""
     folder = disk.root / name
-    command = [sys.executable, "-m", "tests.crash.savers", name, str(folder), str(version)]
+    command = [*COMMAND, name, str(folder), str(version)]
     with subprocess.Popen(command, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as saver:
         assert saver.stdout is not None
         said = b""

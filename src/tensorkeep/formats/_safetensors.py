@@ -183,7 +183,8 @@ def read_header(source: ByteSource, *, whole: bool = True) -> Header:
 def _metadata(text: str) -> tuple[dict[str, str], int] | None:
     """The metadata of a header in the usual spelling, and where its entries begin; None for any other spelling."""
     if not text.startswith('{"__metadata__":{'):
-        return {}, 1
+        # They may stand elsewhere, or be spelt with spaces or escapes, as other writers do.
+        return None if "__metadata__" in text or "\\" in text else ({}, 1)
     found = _metadata_span(text)
     if found is None:
         return None
