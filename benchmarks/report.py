@@ -26,6 +26,8 @@ ROWS = {
     "start": "start-up",
 }
 
+BUSY = ": other programs were running, so the seconds are longer than they need be, and the ratios are what counts"
+
 ORDER = ("w2", "w5", "w3", "start")
 
 HOW = """\
@@ -39,7 +41,9 @@ within one table.
   byte's hash. "Cold" means that the file is not in the page cache.
 - **extra MB**: the most memory that the process held over what it held before. For loads this contains the data themselves.
 - **limit**: the same number of bytes to and from the disk with nothing else: no names, no hashes, no tensors.
-- MXNet and Orbax run in virtual environments of their own.
+- MXNet and Orbax run in virtual environments of their own, whose Pythons are named by `TENSORKEEP_MXNET_PYTHON` and
+  `TENSORKEEP_ORBAX_PYTHON`.
+- Tables of several runs can be joined with `--json FILE`; every table is of one run.
 """
 
 
@@ -149,7 +153,10 @@ def page(run: Run) -> str:
         command,
         "```",
         "",
-        f"Measured on {date}. Load average of the machine at the end: {os.getloadavg()[1]:.1f}.",
+        (
+            f"Measured on {date}. Load average at the end: {os.getloadavg()[1]:.1f} "
+            f"on {os.cpu_count()} cores{BUSY if os.getloadavg()[1] > 2.5 else ''}."
+        ),
         "",
         f"Machine: {run.machine}. Versions: " + ", ".join(f"{name} {v}" for name, v in run.versions.items()) + ".",
         "",
