@@ -83,8 +83,10 @@ class TensorWriter:
     def __enter__(self) -> TensorWriter:
         from tensorkeep.storage.atomic import replace_file
 
-        self._out = self._stack.enter_context(replace_file(self.path))
-        self._seek(self._room)
+        with ExitStack() as opening:  # undone when the first seek fails
+            self._out = opening.enter_context(replace_file(self.path))
+            self._seek(self._room)
+            self._stack = opening.pop_all()
         return self
 
     def __setitem__(self, name: str, value: Any) -> None:
