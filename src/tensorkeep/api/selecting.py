@@ -146,10 +146,12 @@ def _rule(rename: Rename, names: list[str], where: str) -> Callable[[str], str]:
     return from_rules
 
 
-def _has(file: TensorFile, name: Any) -> bool:
-    """Whether a tensor has that name, without counting all of them."""
+def _is_name(file: TensorFile, only: Any) -> bool:
+    """Whether `only` is the name of a tensor and no glob, told without counting all tensors."""
+    if not isinstance(only, str) or _GLOB.search(only):
+        return False
     try:
-        file[name]
+        file[only]
     except TensorNotFoundError:
         return False
     return True
@@ -162,7 +164,9 @@ def select(file: TensorFile, *, only: Only | None = None, rename: Rename | None 
     """
     if only is not None and file.is_flat:
         # The names tell all: what is not wanted is not even looked at, which is most of the time for one of 10,000.
-        names = [only] if isinstance(only, str) and not _GLOB.search(only) and _has(file, only) else list(file)
+        if not callable(only):
+            only = [only] if isinstance(only, str) else list(only)
+        names = only if not callable(only) and len(only) == 1 and _is_name(file, only[0]) else list(file)
         chosen = selector(only, names, where=file.path)
         tree: Any = {name: file[name] for name in names if chosen(name)}
         return tree if rename is None else renamed(tree, rename, where=file.path)
