@@ -10,7 +10,7 @@ from typing import Any
 
 from tensorkeep.errors import CorruptFileError
 
-__all__ = ["Entry", "Graph", "Node"]
+__all__ = ["Entry", "Graph", "Node", "mutated_inputs", "output_names"]
 
 Entry = tuple[int, int, int]
 """An output of a node: the node's position in `Graph.nodes`, which of its outputs, version (0 but for mutated inputs)."""
@@ -253,3 +253,13 @@ _OUTPUT_NAMES: dict[str, tuple[str, ...]] = {
     "_npi_var": ("var", "mean"),
 }
 """What an operator calls its outputs where it is not "output" or "output0", "output1" … (MXNet 1.9.1's answers)."""
+
+
+def mutated_inputs(op: str) -> tuple[int, ...]:
+    """The positions of the inputs that an operator changes: its auxiliary states."""
+    return _MUTATED_INPUTS.get(op, ())
+
+
+def output_names(op: str) -> tuple[str, ...]:
+    """What an operator calls its outputs where it is not "output" or "output0", "output1" …"""
+    return _OUTPUT_NAMES.get(op, ())

@@ -1,0 +1,54 @@
+"""MXNet 1.9.1's Python API, computed by PyTorch, without MXNet.
+
+import tensorkeep.mxnet as mx
+
+Its names are MXNet's own; its files are byte-compatible. `install()` makes `import mxnet` give this package.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from tensorkeep.mxnet._faces import missing
+from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.context import Context, cpu, cpu_pinned, current_context, gpu, gpu_memory_info, num_gpus
+
+__all__ = ["Context", "MXNetError", "cpu", "cpu_pinned", "current_context", "gpu", "gpu_memory_info", "num_gpus"]
+
+__version__ = "1.9.1"
+
+_MODULES = {
+    "attribute": "attribute", "autograd": "autograd", "base": "base", "callback": "callback", "context": "context",
+    "contrib": "contrib", "engine": "engine", "executor": "executor", "executor_manager": "executor_manager",
+    "gluon": "gluon", "image": "image", "img": "image", "init": "initializer", "initializer": "initializer",
+    "io": "io", "kv": "kvstore", "kvstore": "kvstore", "lr_scheduler": "lr_scheduler", "metric": "metric",
+    "mod": "module", "model": "model", "module": "module", "mon": "monitor", "monitor": "monitor", "name": "name",
+    "nd": "ndarray", "ndarray": "ndarray", "np": "numpy", "npx": "numpy_extension", "numpy": "numpy",
+    "numpy_extension": "numpy_extension", "operator": "operator", "opt": "optimizer", "optimizer": "optimizer",
+    "profiler": "profiler", "random": "random", "recordio": "recordio", "rnd": "random", "rnn": "rnn",
+    "runtime": "runtime", "sym": "symbol", "symbol": "symbol", "test_utils": "test_utils", "util": "util",
+    "visualization": "visualization", "viz": "visualization",
+}  # fmt: skip
+"""Public name → the module behind it; imported when first used."""
+
+_NAMES = {
+    "AttrScope": "attribute", "FeedForward": "model", "Monitor": "monitor", "waitall": "ndarray",
+    "install": "_install", "uninstall": "_install",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    value: Any
+    if name in _MODULES:
+        value = import_module(f"{__name__}.{_MODULES[name]}")
+    elif name in _NAMES:
+        value = getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
+    else:
+        raise missing("mxnet", name, [*_MODULES, *_NAMES, *__all__])
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES, *_NAMES})

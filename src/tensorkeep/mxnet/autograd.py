@@ -1,0 +1,117 @@
+"""Recording operators for backward(): torch's autograd behind MXNet's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tensorkeep.mxnet._state import state
+from tensorkeep.mxnet.base import claim
+
+if TYPE_CHECKING:
+    from tensorkeep.mxnet.ndarray.ndarray import NDArray
+
+__all__ = ["backward", "is_recording", "is_training", "mark_variables", "pause", "predict_mode", "record", "train_mode"]
+
+
+class _Scope:
+    """A `with` block in which recording and training are set; None leaves one as it is."""
+
+    def __init__(self, recording: bool | None, training: bool | None) -> None:
+        self._wanted = (recording, training)
+        self._before: list[tuple[bool, bool]] = []
+
+    def __enter__(self) -> None:
+        self._before.append((state.recording, state.training))
+        recording, training = self._wanted
+        if recording is not None:
+            state.recording = recording
+        if training is not None:
+            state.training = training
+
+    def __exit__(self, *exc: object) -> None:
+        state.recording, state.training = self._before.pop()
+
+
+def record(train_mode: bool = True) -> _Scope:
+    """A scope whose operators are recorded for backward(), as in training unless train_mode=False."""
+    return _Scope(True, train_mode)
+
+
+def pause(train_mode: bool = False) -> _Scope:
+    """A scope inside `record()` whose operators are not recorded."""
+    return _Scope(False, train_mode)
+
+
+def train_mode() -> _Scope:
+    """A scope whose operators behave as in training; recording stays as it is."""
+    return _Scope(None, True)
+
+
+def predict_mode() -> _Scope:
+    """A scope whose operators behave as at inference; recording stays as it is."""
+    return _Scope(None, False)
+
+
+def is_recording() -> bool:
+    """Whether operators are recorded."""
+    return state.recording
+
+
+def is_training() -> bool:
+    """Whether operators behave as in training."""
+    return state.training
+
+
+def mark_variables(variables: Any, gradients: Any, grad_reqs: str | Sequence[str] = "write") -> None:
+    """Attach gradient arrays to variables: backward() writes ("write") or adds ("add") there."""
+    if not isinstance(variables, (list, tuple)):
+        variables, gradients = [variables], [gradients]
+    requests = [grad_reqs] * len(variables) if isinstance(grad_reqs, str) else grad_reqs
+    for variable, gradient, request in zip(variables, gradients, requests, strict=True):
+        _mark(variable, gradient, request)
+
+
+def _mark(variable: NDArray, gradient: NDArray, request: str) -> None:
+    variable._t = tensor = variable._t.detach()
+    variable._grad = (gradient, request)
+    if request != "null" and (tensor.is_floating_point() or tensor.is_complex()):
+        tensor.requires_grad_()
+        tensor.register_post_accumulate_grad_hook(_collector(gradient, request))
+
+
+def _collector(gradient: NDArray, request: str) -> Callable[[torch.Tensor], None]:
+    """Moves what backward() found for a leaf into its gradient array; once for each backward()."""
+
+    def collect(leaf: torch.Tensor) -> None:
+        found, leaf.grad = leaf.grad, None
+        if found is None:
+            return
+        if request == "add":
+            gradient._t = gradient._t + found
+        else:
+            gradient._t = found.detach()
+
+    return collect
+
+
+def backward(heads: Any, head_grads: Any = None, retain_graph: bool = False, train_mode: bool = True) -> None:
+    """Compute the gradients of `heads` and put them where attach_grad or mark_variables said.
+
+    Args:
+        heads: an array or a list of them.
+        head_grads: their own gradients; None stands for ones.
+        retain_graph: whether backward() can be called again for the same heads.
+    """
+    if not isinstance(heads, (list, tuple)):
+        heads, head_grads = [heads], None if head_grads is None else [head_grads]
+    given = head_grads or [None] * len(heads)
+    tensors = [head._t for head in heads]
+    grads = [torch.ones_like(t) if g is None else g._t.detach() for t, g in zip(tensors, given, strict=True)]
+    with _Scope(None, train_mode):
+        torch.autograd.backward(tensors, grads, retain_graph=retain_graph)
+
+
+claim(globals())

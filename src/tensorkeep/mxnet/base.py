@@ -1,0 +1,44 @@
+"""MXNetError, and how the classes of this package come to carry MXNet's own module paths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensorkeep.errors import TensorkeepError
+
+__all__ = ["MXNetError", "NotImplementedForSymbol", "claim"]
+
+_OURS = "tensorkeep.mxnet"
+
+
+def claim(namespace: dict[str, Any]) -> None:
+    """Give the classes and functions that a module defines MXNet's module path: "mxnet.gluon.block" and so on.
+
+    Pickles then name what real MXNet has, and printed types read as its users know them. Called with `globals()` at the
+    end of a module.
+    """
+    own = namespace["__name__"]
+    path = "mxnet" + own[len(_OURS) :]
+    for value in list(namespace.values()):
+        if getattr(value, "__module__", None) == own and hasattr(value, "__qualname__"):
+            value.__module__ = path
+
+
+class MXNetError(TensorkeepError, RuntimeError):
+    """What MXNet raises for everything that goes wrong below its Python surface; the text is MXNet's own sentence."""
+
+
+class NotImplementedForSymbol(MXNetError):
+    """A method of NDArray was called on a Symbol, which has no values."""
+
+    def __init__(self, function: Any, alias: str | None, *args: Any) -> None:
+        named = function if isinstance(function, str) else function.__name__
+        text = f"Function {named}"
+        if alias:
+            text += f' (namely operator "{alias}")'
+        if args:
+            text += f" with arguments ({', '.join(type(arg).__name__ for arg in args)})"
+        super().__init__(f"{text} is not supported for Symbol.")
+
+
+claim(globals())
