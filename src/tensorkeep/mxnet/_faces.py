@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from tensorkeep.mxnet._registry import Operator, registered
 from tensorkeep.mxnet.base import MXNetError
 
-__all__ = ["bind", "face", "missing", "public_names", "signature"]
+__all__ = ["bind", "face", "missing", "public_names", "serve", "signature"]
 
 Call = Callable[[Operator, list[Any], dict[str, Any], Any, Any], Any]
 """(operator, inputs, attributes, out=, name=) → what an eager or a symbolic call gives."""
@@ -21,6 +22,7 @@ _PREFIXES = {
 }  # fmt: skip
 
 
+@cache
 def public_names() -> dict[str, dict[str, Operator]]:
     """Namespace → public name → operator: "contrib" → "box_nms"; "" is nd's and sym's own, "_internal" the `_names`."""
     spaces: dict[str, dict[str, Operator]] = {"": {}, "_internal": {}, **{space: {} for space in _PREFIXES.values()}}
@@ -95,6 +97,34 @@ def face(op: Operator, name: str, call: Call) -> Callable[..., Any]:
     function.__doc__ = inspect.getdoc(op.fn)
     function.__signature__ = signature(op)  # type: ignore[attr-defined]  # what help() and inspect show
     return function
+
+
+def serve(
+    namespace: dict[str, Any], space: str, call: Call, module: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The `__getattr__` and `__dir__` of a module whose operators become functions when they are first asked for.
+
+    Args:
+        namespace: the module's `globals()`.
+        space: which of `public_names()` it shows.
+        module: the name that MXNet gives the module, for what is printed and for errors.
+    """
+
+    def getattribute(name: str) -> Any:
+        op = public_names()[space].get(name)
+        if op is None:
+            if name.startswith("__"):
+                raise AttributeError(f"module '{module}' has no attribute '{name}'")
+            raise missing(module, name, names())
+        function = face(op, name, call)
+        function.__module__ = module
+        namespace[name] = function
+        return function
+
+    def names() -> list[str]:
+        return sorted({*namespace, *public_names()[space]})
+
+    return getattribute, names
 
 
 def signature(op: Operator) -> inspect.Signature:

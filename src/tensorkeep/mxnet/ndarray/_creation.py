@@ -1,0 +1,172 @@
+"""Making arrays: zeros, ones, full, empty, array, arange, linspace, eye; joining them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from tensorkeep.mxnet._dtypes import BFLOAT16, torch_of
+from tensorkeep.mxnet._invoke import invoke, wrap
+from tensorkeep.mxnet._registry import get
+from tensorkeep.mxnet._state import state
+from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.context import Context, current_context, parse_context
+from tensorkeep.mxnet.ndarray.ndarray import NDArray
+
+__all__ = ["arange", "array", "concatenate", "empty", "eye", "full", "linspace", "moveaxis", "ones", "zeros"]
+
+Shape = int | tuple[int, ...] | list[int]
+
+
+def _dims(shape: Any, operator: str) -> tuple[int, ...]:
+    dims = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple([int(n) for n in shape])
+    if any(n < 0 for n in dims) or (not state.np_shape and 0 in dims):
+        raise MXNetError(f"Shape {dims} of {operator} has a dimension that is not known; dimensions are positive.")
+    return dims
+
+
+def _filled(operator: str, value: float, shape: Any, ctx: Any, dtype: Any, kwargs: dict[str, Any]) -> NDArray:
+    out = kwargs.pop("out", None)
+    kwargs.pop("name", None)
+    if out is not None or kwargs:
+        attrs = {"shape": shape, "dtype": dtype or "float32", **kwargs}
+        return invoke(get(operator), (), attrs if ctx is None else {**attrs, "ctx": ctx}, out, NDArray)
+    ctx = parse_context(ctx)
+    made = torch.full(_dims(shape, operator), value, dtype=torch_of(dtype or "float32"), device=ctx.torch_device)
+    return wrap(made, ctx, NDArray)
+
+
+def zeros(shape: Shape, ctx: Context | None = None, dtype: Any = None, **kwargs: Any) -> NDArray:
+    """An array of zeros; float32 and on the current context by default."""
+    return _filled("_zeros", 0, shape, ctx, dtype, kwargs)
+
+
+def ones(shape: Shape, ctx: Context | None = None, dtype: Any = None, **kwargs: Any) -> NDArray:
+    """An array of ones; float32 and on the current context by default."""
+    return _filled("_ones", 1, shape, ctx, dtype, kwargs)
+
+
+def empty(shape: Shape, ctx: Context | None = None, dtype: Any = None) -> NDArray:
+    """An array whose values are whatever the memory held."""
+    ctx = parse_context(ctx)
+    made = torch.empty(_dims(shape, "empty"), dtype=torch_of(dtype or "float32"), device=ctx.torch_device)
+    return wrap(made, ctx, NDArray)
+
+
+def full(shape: Shape, val: Any, ctx: Context | None = None, dtype: Any = np.float32, out: Any = None) -> NDArray:
+    """An array filled with a number, or with an array that broadcasts to `shape`."""
+    target = empty(shape, ctx, dtype) if out is None else out
+    target[:] = val
+    return target
+
+
+def array(source_array: Any, ctx: Context | None = None, dtype: Any = None) -> NDArray:
+    """A copy of anything like an array: float32 unless `dtype` says otherwise, or `source_array` is an NDArray."""
+    context = current_context() if ctx is None else parse_context(ctx)
+    if isinstance(source_array, NDArray):
+        tensor = source_array._t.detach()
+        target = tensor.dtype if dtype is None else torch_of(dtype)
+        return wrap(tensor.to(context.torch_device, target, copy=True).contiguous(), context, NDArray)
+    target = torch_of(dtype or "float32")
+    if isinstance(source_array, np.ndarray):
+        return wrap(from_values(source_array, target).to(context.torch_device), context, NDArray)
+    if isinstance(source_array, torch.Tensor):
+        return wrap(source_array.detach().to(context.torch_device, target, copy=True), context, NDArray)
+    try:
+        values = np.array(source_array, dtype=np.float32 if target is torch.bfloat16 else dtype or np.float32)
+    except (TypeError, ValueError, OverflowError) as err:
+        raise TypeError("source_array must be array like object") from err
+    return wrap(from_values(values, target).to(context.torch_device), context, NDArray)
+
+
+def from_values(values: np.ndarray[Any, Any], dtype: torch.dtype) -> torch.Tensor:
+    """A new contiguous CPU tensor with the values of a NumPy array, bfloat16's structured dtype included."""
+    if values.dtype == BFLOAT16:
+        raw = torch.from_numpy(np.array(values, order="C").view(np.uint16))
+        return raw.view(torch.bfloat16).to(dtype)
+    if not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
+    tensor = torch.from_numpy(np.array(values, order="C"))
+    return tensor.to(dtype)
+
+
+def arange(
+    start: float, stop: float | None = None, step: float = 1.0, repeat: int = 1, infer_range: bool | None = None,
+    ctx: Context | None = None, dtype: Any = np.float32,
+) -> NDArray:  # fmt: skip
+    """Evenly spaced values from `start` up to, without, `stop`, each `repeat` times; from 0 when `stop` is None."""
+    if infer_range is not None:
+        warnings.warn("`infer_range` argument has been deprecated", DeprecationWarning, stacklevel=2)
+    attrs = {"start": start, "stop": stop, "step": step, "repeat": repeat, "infer_range": False, "dtype": dtype}
+    return invoke(get("_arange"), (), {**attrs, "ctx": str(ctx or current_context())}, None, NDArray)
+
+
+def linspace(
+    start: float, stop: float, num: int, endpoint: bool = True, ctx: Context | None = None, dtype: Any = np.float32
+) -> NDArray:
+    """`num` evenly spaced values from `start` to `stop`, which is the last one unless endpoint=False."""
+    attrs = {"start": start, "stop": stop, "num": num, "endpoint": endpoint, "dtype": dtype}
+    return invoke(get("_linspace"), (), {**attrs, "ctx": str(ctx or current_context())}, None, NDArray)
+
+
+def eye(N: int, M: int = 0, k: int = 0, ctx: Context | None = None, dtype: Any = None, **kwargs: Any) -> NDArray:
+    """An (N, M) array with ones on the k-th diagonal; square when M is 0."""
+    out = kwargs.pop("out", None)
+    attrs = {"N": N, "M": M, "k": k, "ctx": str(ctx or current_context()), "dtype": dtype or np.float32, **kwargs}
+    return invoke(get("_eye"), (), attrs, out, NDArray)
+
+
+def concatenate(arrays: list[NDArray], axis: int = 0, always_copy: bool = True) -> NDArray:
+    """One array of several, joined along an axis that exists.
+
+    Args:
+        always_copy: False gives a single array back as it is.
+    Raises:
+        AssertionError: shapes or dtypes do not fit.
+    """
+    assert isinstance(arrays, list)
+    assert arrays
+    first = arrays[0]
+    assert isinstance(first, NDArray)
+    if not always_copy and len(arrays) == 1:
+        return first
+    shape = first.shape
+    for other in arrays[1:]:
+        assert shape[:axis] == other.shape[:axis]
+        assert shape[axis + 1 :] == other.shape[axis + 1 :]
+        assert first.dtype == other.dtype
+    return wrap(torch.cat([item._t.detach() for item in arrays], dim=axis), first._ctx, NDArray)
+
+
+def moveaxis(tensor: NDArray, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> NDArray:
+    """The array with the axes `source` at the positions `destination`; the others keep their order.
+
+    Raises:
+        ValueError: an axis that is not there, or not as many of both.
+    """
+    ndim = tensor.ndim
+    try:
+        sources = [_axis(axis, ndim) for axis in (source if isinstance(source, (tuple, list)) else [source])]
+    except IndexError as err:
+        raise ValueError(f"Source should verify 0 <= source < tensor.ndimGot {source}") from err
+    try:
+        targets = [_axis(a, ndim) for a in (destination if isinstance(destination, (tuple, list)) else [destination])]
+    except IndexError as err:
+        raise ValueError(
+            f"Destination should verify 0 <= destination < tensor.ndim ({ndim}).", f"Got {destination}"
+        ) from err
+    if len(sources) != len(targets):
+        raise ValueError("`source` and `destination` arguments must have the same number of elements")
+    order = [axis for axis in range(ndim) if axis not in sources]
+    for target, axis in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, axis)
+    return invoke(get("transpose"), (tensor,), {"axes": tuple(order)}, None, NDArray)
+
+
+def _axis(axis: int, ndim: int) -> int:
+    if not -ndim <= axis < ndim:
+        raise IndexError(axis)
+    return axis % ndim

@@ -1,0 +1,10 @@
+"""nd.image: pictures as arrays."""
+
+from __future__ import annotations
+
+from tensorkeep.mxnet._faces import serve
+from tensorkeep.mxnet.ndarray.register import call
+
+__all__: list[str] = []
+
+__getattr__, __dir__ = serve(globals(), "image", call, "mxnet.ndarray.image")
