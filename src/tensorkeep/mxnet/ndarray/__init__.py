@@ -10,11 +10,37 @@ import torch
 from tensorkeep.mxnet._faces import serve
 from tensorkeep.mxnet.ndarray import ndarray
 from tensorkeep.mxnet.ndarray._creation import (
-    arange, array, concatenate, empty, eye, full, linspace, moveaxis, ones, zeros,
+    arange,
+    array,
+    concatenate,
+    empty,
+    eye,
+    full,
+    linspace,
+    moveaxis,
+    ones,
+    zeros,
 )  # fmt: skip
 from tensorkeep.mxnet.ndarray.ndarray import (
-    NDArray, add, divide, equal, greater, greater_equal, lesser, lesser_equal, logical_and, logical_or, logical_xor,
-    maximum, minimum, modulo, multiply, not_equal, power, subtract, true_divide,
+    NDArray,
+    add,
+    divide,
+    equal,
+    greater,
+    greater_equal,
+    lesser,
+    lesser_equal,
+    logical_and,
+    logical_or,
+    logical_xor,
+    maximum,
+    minimum,
+    modulo,
+    multiply,
+    not_equal,
+    power,
+    subtract,
+    true_divide,
 )  # fmt: skip
 from tensorkeep.mxnet.ndarray.register import call
 

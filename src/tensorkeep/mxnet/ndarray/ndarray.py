@@ -240,4 +240,14 @@ true_divide = divide
 add_operators(NDArray, globals())
 add_methods(NDArray, lambda op, inputs, attrs, out, name: invoke(op, inputs, attrs, out, NDArray), METHODS)
 
+
+def __getattr__(name: str) -> Any:
+    # MXNet defines array(), zeros() and so on in this module.
+    if name.startswith("__"):
+        raise AttributeError(name)
+    from tensorkeep.mxnet import ndarray
+
+    return getattr(ndarray, name)
+
+
 claim(globals())
