@@ -103,7 +103,7 @@ def test_operator_gives_what_mxnet_gives(family: str, case: Case) -> None:
     assert len(outs) == facts["outputs"]
     for i, out in enumerate(outs):
         compare(plain(out), want[f"out{i}"], case, f"output {i}")
-    if case.grad:
+    if case.grad and floats:
         kept = [out for out in outs if np.dtype(out.dtype).kind == "f"]
         heads = case.heads([out.shape for out in kept], [out.dtype for out in kept])
         autograd.backward(kept, [array(h, dtype=h.dtype) for h in heads])
