@@ -15,7 +15,22 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tensorkeep.api import Diff, TensorWriter, convert, diff, load, open, repair, save, scan, verify, writer
+    from tensorkeep.api import (
+        Diff,
+        TensorWriter,
+        convert,
+        diff,
+        load,
+        load_parameters,
+        open,
+        repair,
+        save,
+        save_parameters,
+        scan,
+        verify,
+        writer,
+    )
+    from tensorkeep.core.loadreport import LoadReport
     from tensorkeep.core.plan import Receipt
     from tensorkeep.core.reports import ScanReport, VerifyReport
     from tensorkeep.core.tensor import SparseTensor, Tensor, TensorSpec
@@ -43,13 +58,16 @@ _HOMES = {
         "convert",
         "diff",
         "load",
+        "load_parameters",
         "open",
         "repair",
         "save",
+        "save_parameters",
         "scan",
         "verify",
         "writer",
     ),
+    "tensorkeep.core.loadreport": ("LoadReport",),
     "tensorkeep.core.plan": ("Receipt",),
     "tensorkeep.core.reports": ("ScanReport", "VerifyReport"),
     "tensorkeep.core.tensor": ("SparseTensor", "Tensor", "TensorSpec"),
@@ -82,8 +100,11 @@ __all__ = [  # noqa: RUF022  # the verbs first
     "scan",
     "diff",
     "repair",
+    "save_parameters",
+    "load_parameters",
     "Diff",
     "Inert",
+    "LoadReport",
     "Receipt",
     "ScanReport",
     "SparseTensor",

@@ -18,6 +18,8 @@ Catch `TensorkeepError` for all of them. None is a SystemExit, MemoryError or Re
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "CorruptFileError",
     "LimitError",
@@ -77,7 +79,15 @@ class TensorNotFoundError(TensorkeepError, KeyError):
 
 
 class MismatchError(TensorkeepError, ValueError):
-    """A file and what it is to fill do not fit together. Nothing was changed."""
+    """A file and what it is to fill do not fit together. Nothing was changed.
+
+    Attributes:
+        report: the LoadReport with everything that differs, when parameters were to be loaded; else None.
+    """
+
+    def __init__(self, message: str, *, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class NotEnoughSpaceError(TensorkeepError, OSError):

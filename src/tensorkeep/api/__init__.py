@@ -1,4 +1,4 @@
-"""The verbs: save, load, open, writer, convert, verify, scan, diff, repair.
+"""The verbs: save, load, open, writer, convert, verify, scan, diff, repair, save_parameters, load_parameters.
 
 Each takes a path, bytes or an open binary file where a file is read. What a path holds is told by its content; what a save
 writes, by the path's suffix.
@@ -10,6 +10,7 @@ from tensorkeep.api.checking import scan, verify
 from tensorkeep.api.converting import convert, repair
 from tensorkeep.api.diffing import Change, Diff, diff
 from tensorkeep.api.loading import load, open
+from tensorkeep.api.parameters import load_parameters, save_parameters
 from tensorkeep.api.saving import save
 from tensorkeep.api.streaming import TensorWriter, writer
 
@@ -20,9 +21,11 @@ __all__ = [
     "convert",
     "diff",
     "load",
+    "load_parameters",
     "open",
     "repair",
     "save",
+    "save_parameters",
     "scan",
     "verify",
     "writer",

@@ -1,0 +1,184 @@
+"""PyTorch: nn.Module, also wrapped in DataParallel, DDP, FSDP or torch.compile; DTensors fill their own part."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tensorkeep.adapters.base import Adapter, Slot
+from tensorkeep.core.dtypes import DTYPES, DType
+from tensorkeep.errors import UnsupportedDataError
+
+__all__ = ["ADAPTER", "TorchAdapter"]
+
+
+class _Place(NamedTuple):
+    """Where a tensor hangs: its modules and attribute names (several of a tied one), and the tensor."""
+
+    owners: tuple[tuple[Any, str], ...]
+    tensor: Any
+
+
+class TorchAdapter(Adapter):
+    """Parameters and persistent buffers of an nn.Module, by the names of its state_dict without wrappers' segments."""
+
+    name = "torch"
+    layout = "torch"
+
+    def owns(self, model: Any) -> bool:
+        return isinstance(model, sys.modules["torch"].nn.Module)
+
+    def slots(self, model: Any) -> Sequence[Slot]:
+        found: dict[int, tuple[list[str], list[tuple[Any, str]], Any, str]] = {}
+        for name, owner, attribute, tensor, kind in _tensors(model):
+            if id(tensor) in found:
+                found[id(tensor)][0].append(name)
+                found[id(tensor)][1].append((owner, attribute))
+            else:
+                found[id(tensor)] = ([name], [(owner, attribute)], tensor, kind)
+        return [
+            Slot(
+                names[0],
+                tuple(tensor.shape),
+                _dtype(tensor, names[0]),
+                kind,
+                tuple(names[1:]),
+                str(tensor.device),
+                _Place(tuple(owners), tensor),
+            )
+            for names, owners, tensor, kind in found.values()
+        ]
+
+    def value(self, slot: Slot) -> Any:
+        tensor = slot.handle.tensor.detach()
+        if slot.device == "meta":
+            raise UnsupportedDataError(
+                f"{slot.name}: the tensor is on the meta device and has no values. Load or initialise it before saving."
+            )
+        return tensor.full_tensor() if _is_dtensor(tensor) else tensor
+
+    def memory(self, slot: Slot) -> Any:
+        tensor = slot.handle.tensor.detach()
+        if _is_dtensor(tensor):
+            tensor = tensor.to_local()
+            if tuple(tensor.shape) != slot.shape:
+                return None
+        if tensor.device.type != "cpu" or not tensor.is_contiguous() or slot.dtype is None:
+            return None
+        return _as_numpy(tensor, slot.dtype)
+
+    def put(self, slot: Slot, array: Any, device: Any = None) -> None:
+        torch = sys.modules["torch"]
+        from tensorkeep.core.foreign import to_torch
+
+        target = slot.handle.tensor
+        values = to_torch(array)
+        if _is_dtensor(target):
+            target.to_local().detach().copy_(values)
+            return
+        if slot.device == "meta":
+            made = values.to(device or "cpu")
+            if isinstance(target, torch.nn.Parameter):
+                made = torch.nn.Parameter(made, requires_grad=target.requires_grad)
+            for owner, attribute in slot.handle.owners:
+                (owner._parameters if attribute in owner._parameters else owner._buffers)[attribute] = made
+            return
+        if device is not None and torch.device(device) != target.device:
+            target.data = values.to(device)
+        elif target.device.type == "cuda":
+            target.detach().copy_(values.pin_memory(), non_blocking=True)
+        else:
+            target.detach().copy_(values)
+
+    def finish(self, model: Any, slots: Sequence[Slot]) -> Any:
+        torch = sys.modules["torch"]
+        if any(slot.device.startswith("cuda") for slot in slots):
+            torch.cuda.synchronize()
+        return model
+
+    def part(self, array: Any, slot: Slot) -> Any:
+        tensor = slot.handle.tensor
+        if not _is_dtensor(tensor):
+            return array
+        from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+        shape, offset = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
+        return array[tuple(slice(at, at + size) for at, size in zip(offset, shape, strict=True))]
+
+    def order(self, model: Any) -> Sequence[str]:
+        """The modules that hold tensors, in the order of their registration, which is that of use in most networks."""
+        layers: dict[str, None] = {}
+        for name, _, _, _, _ in _tensors(model):
+            layers.setdefault(name.rpartition(".")[0])
+        return list(layers)
+
+
+def _tensors(model: Any) -> list[tuple[str, Any, str, Any, str]]:
+    """(name, owner, attribute, tensor, kind) of everything in the state_dict, tied ones at each of their places."""
+    torch = sys.modules["torch"]
+    found = []
+
+    def visit(module: Any, start: str) -> None:
+        hidden = module._non_persistent_buffers_set
+        for attribute, tensor in module._parameters.items():
+            if tensor is not None:
+                found.append((start + attribute, module, attribute, tensor, "parameter"))
+        for attribute, tensor in module._buffers.items():
+            if tensor is not None and attribute not in hidden:
+                found.append((start + attribute, module, attribute, tensor, "buffer"))
+        for name, child in module._modules.items():
+            if child is not None:
+                visit(child, start if _wraps(module, name, torch) else f"{start}{name}.")
+
+    visit(model, "")
+    lazy = [name for name, *_, tensor, _ in found if torch.nn.parameter.is_lazy(tensor)]
+    if lazy:
+        raise UnsupportedDataError(
+            f"{lazy[0]} and {len(lazy) - 1} more tensors of the model are lazy and have no shape yet. Run it once on an input, or "
+            "give the layers their sizes."
+        )
+    return found
+
+
+_FSDP = "_fsdp_wrapped_module"
+_CHECKPOINTED = "_checkpoint_wrapped_module"
+
+
+def _wraps(module: Any, child: str, torch: Any) -> bool:
+    """Whether `child` is what a wrapper wraps: its name is not part of the names."""
+    if child == "module":
+        return isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel))
+    if child == "_orig_mod":
+        return type(module).__module__.startswith("torch._dynamo")
+    return child in (_FSDP, _CHECKPOINTED)
+
+
+def _is_dtensor(tensor: Any) -> bool:
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, getattr(module, "DTensor", ()))
+
+
+def _dtype(tensor: Any, name: str) -> DType:
+    found = DTYPES.get(str(tensor.dtype).removeprefix("torch."))
+    if found is None:
+        raise UnsupportedDataError(
+            f"{name}: a tensor of dtype {tensor.dtype} cannot be saved or loaded as a plain tensor. Save .int_repr() with its "
+            "scale and zero point, or .dequantize()."
+        )
+    return found
+
+
+def _as_numpy(tensor: Any, dtype: DType) -> Any:
+    """A writable array on the tensor's memory; types that NumPy lacks as ml_dtypes' own."""
+    from tensorkeep.core.dtypes import numpy_dtype
+
+    torch = sys.modules["torch"]
+    wanted = numpy_dtype(dtype)
+    if wanted.kind in "biufc" and wanted.isbuiltin == 1:
+        return tensor.numpy()
+    bits = {1: torch.uint8, 2: torch.int16}.get(wanted.itemsize)
+    return None if bits is None else tensor.view(bits).numpy().view(wanted)
+
+
+ADAPTER = TorchAdapter()
