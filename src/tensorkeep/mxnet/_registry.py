@@ -78,6 +78,10 @@ class Operator:
         names = inspect.signature(fn).parameters
         self.wants_train = "is_train" in names
         self.wants_device = "device" in names
+        defaults = fn.__kwdefaults__ or {}
+        for key, value in defaults.items():
+            if type(value) is float and key in schema.params:  # 0.2 is float32's 0.200000003 in MXNet
+                defaults[key] = schema.params[key].parse(value)
         takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
         self._keep: frozenset[str] | None = None if takes_all else frozenset(names) & frozenset(schema.params)
         self._defaults: Attrs | None = None

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from struct import Struct
 from typing import Any
 
 from tensorkeep.mxnet.base import MXNetError
@@ -141,8 +142,17 @@ def _unsigned(value: Value) -> int:
     return number
 
 
-def _float(value: Value) -> float:
+def _double(value: Value) -> float:
     return float(value)
+
+
+_FLOAT32 = Struct("f")
+
+
+def _float(value: Value) -> float:
+    """The number rounded to float32, as MXNet stores its `float` parameters; one beyond its range does not fit."""
+    number: float = _FLOAT32.unpack(_FLOAT32.pack(float(value)))[0]
+    return number
 
 
 _BOOLS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
@@ -187,6 +197,10 @@ def _shape(value: Value) -> tuple[int | None, ...]:
 
 
 def _floats(value: Value) -> tuple[float, ...]:
+    return tuple([_float(item) for item in _items(value)])
+
+
+def _doubles(value: Value) -> tuple[float, ...]:
     return tuple([float(item) for item in _items(value)])
 
 
@@ -249,18 +263,18 @@ _PARSERS: dict[str, Callable[[Value], Value]] = {
     "int (non-negative)": _unsigned,
     "long (non-negative)": _unsigned,
     "float": _float,
-    "double": _float,
+    "double": _double,
     "real_t": _float,
     "boolean": _bool,
     "string": _string,
     "Shape(tuple)": _shape,
     "Shape or None": _or_none(_shape),
     "tuple of <float>": _floats,
-    "tuple of <double>": _floats,
+    "tuple of <double>": _doubles,
     "tuple of <long>": _ints,
     "tuple of <Shape(tuple)>": _shapes,
     "float or None": _or_none(_float),
-    "double or None": _or_none(_float),
+    "double or None": _or_none(_double),
     "int or None": _or_none(_int),
     "boolean or None": _or_none(_bool),
     "ptr": _string,
@@ -309,8 +323,11 @@ def schema(name: str) -> Schema:
             kind = arg[1]
             parse = _choice(kind) if kind.startswith("{") else _PARSERS[kind]
             params[arg[0]] = Param(arg[0], kind, arg[2], arg[3], parse)
+    count = row.get("count", "")
+    if count and count not in params:  # add_n documents no parameter and takes this one
+        params[count] = Param(count, "int", None, False, _int)
     order = tuple((arg[0], len(arg) == 2) for arg in row["args"])
-    return Schema(own, tuple(row["aliases"]), tuple(inputs), params, order, row.get("count", ""), variadic, row["tier"])
+    return Schema(own, tuple(row["aliases"]), tuple(inputs), params, order, count, variadic, row["tier"])
 
 
 def schemas() -> list[Schema]:
