@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tensorkeep.mxnet._registry import Attrs, Shape
 from tensorkeep.mxnet.base import MXNetError
 
-__all__ = ["broadcast", "join"]
+__all__ = ["Axes", "broadcast", "join", "reduced", "reduced_axes"]
 
 
 def join(a: Shape, b: Shape, what: str = "shapes") -> Shape:
@@ -41,3 +41,39 @@ def broadcast(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Seque
             raise MXNetError(f"operands could not be broadcast together with shapes {list(left)} {list(right)}")
         out.append(y if x == 1 else x if y == 1 else max(x, y))
     return shapes, [tuple(out)]
+
+
+Axes = tuple[int, ...] | None
+"""The axes that an attribute names; None and () for all."""
+
+
+def reduced_axes(shape: Sequence[int], axis: Axes, exclude: bool = False) -> tuple[int, ...]:
+    """The axes that a reduction goes over, ascending and not negative.
+
+    Raises:
+        MXNetError: one that the shape does not have, or the same one twice.
+    """
+    rank = len(shape)
+    if not axis:
+        return tuple(range(rank))
+    if len(axis) == 1 and not exclude and 0 <= axis[0] < rank:
+        return axis
+    axes = sorted([a + rank if a < 0 else a for a in axis])
+    if axes[0] < 0 or axes[-1] >= rank:
+        named = axis[0] if len(axis) == 1 else list(axis)
+        raise MXNetError(f"Reduction axis {named} Exceeds input dimensions [{','.join(map(str, shape))}]")
+    if len(set(axes)) < len(axes):
+        raise MXNetError(f"Reduction axes have duplicates [{','.join(map(str, axes))}]")
+    return tuple([a for a in range(rank) if a not in axes]) if exclude else tuple(axes)
+
+
+def reduced(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Sequence[Shape]]:
+    """One input, one output without (keepdims: with length 1 at) the axes of `axis`; (1,) when none is left."""
+    data = shapes[0]
+    if data is None:
+        return shapes, [None]
+    axes = reduced_axes(data, attrs["axis"], attrs.get("exclude", False))
+    if attrs["keepdims"]:
+        return shapes, [tuple([1 if i in axes else d for i, d in enumerate(data)])]
+    left = tuple([d for i, d in enumerate(data) if i not in axes])
+    return shapes, [left or (1,)]

@@ -1,0 +1,135 @@
+"""Sums, means, extremes and norms over axes. Axis () and None stand for all; a single number has shape (1,)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tensorkeep.mxnet._registry import operator
+from tensorkeep.mxnet.ops._shapes import Axes, reduced, reduced_axes
+
+_Reduce = Callable[[Tensor, tuple[int, ...], bool], Tensor]
+
+
+def _reducing(fn: _Reduce, text: str) -> Callable[..., Tensor]:
+    def reducing(data: Tensor, *, axis: Axes = None, keepdims: bool = False, exclude: bool = False) -> Tensor:
+        axes = reduced_axes(data.shape, axis, exclude)
+        if not axes:  # torch takes () for all axes; here it is none
+            data, axes = data.unsqueeze(-1), (-1,)
+            keepdims = False
+        found = fn(data, axes, keepdims)
+        return found if found.dim() else found.reshape(1)
+
+    reducing.__doc__ = (
+        f"{text}\n\naxis: an axis or several; None or () for all. exclude: over all axes but those. "
+        "keepdims: axes that are reduced stay, with length 1."
+    )
+    return reducing
+
+
+def _sum(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    return torch.sum(data, axes, keep, dtype=data.dtype)
+
+
+def _count(data: Tensor, axes: tuple[int, ...]) -> int:
+    count = 1
+    for axis in axes:
+        count *= data.shape[axis]
+    return count
+
+
+def _mean(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    if data.is_floating_point():
+        return torch.mean(data, axes, keep)
+    if data.dtype is torch.bool:
+        return _sum(data, axes, keep)
+    return torch.div(_sum(data, axes, keep), _count(data, axes), rounding_mode="trunc")
+
+
+class _Prod(torch.autograd.Function):
+    """The product; the derivative is the product over the element, NaN where that is 0 as in MXNet."""
+
+    @staticmethod
+    def forward(ctx: Any, data: Tensor, axes: tuple[int, ...], skips_nan: bool) -> Tensor:
+        values = torch.where(torch.isnan(data), 1.0, data) if skips_nan else data
+        found = _product(values, axes)
+        ctx.save_for_backward(data, found)
+        ctx.skips_nan = skips_nan
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, head: Tensor) -> tuple[Tensor, None, None]:
+        data, found = ctx.saved_tensors
+        gradient = head * found / data
+        if ctx.skips_nan:
+            gradient = gradient.masked_fill(torch.isnan(data), 0.0)
+        return gradient, None, None
+
+
+def _product(data: Tensor, axes: tuple[int, ...]) -> Tensor:
+    for axis in axes:
+        data = torch.prod(data, axis, True, dtype=data.dtype)
+    return data
+
+
+def _squeezed(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    return data if keep else data.squeeze(axes)
+
+
+def _prod(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    found = _Prod.apply(data, axes, False) if data.requires_grad else _product(data, axes)
+    return _squeezed(found, axes, keep)
+
+
+def _nanprod(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    if not data.is_floating_point():
+        return _prod(data, axes, keep)
+    return _squeezed(_Prod.apply(data, axes, True), axes, keep)
+
+
+def _nansum(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    return torch.nansum(data, axes, keep) if data.is_floating_point() else _sum(data, axes, keep)
+
+
+class _Extreme(torch.autograd.Function):
+    """The largest or smallest; every element that equals it gets the whole gradient, torch would share it."""
+
+    @staticmethod
+    def forward(ctx: Any, data: Tensor, axes: tuple[int, ...], reduce: Callable[..., Tensor]) -> Tensor:
+        found = reduce(data, axes, True)
+        ctx.save_for_backward(data, found)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, head: Tensor) -> tuple[Tensor, None, None]:
+        data, found = ctx.saved_tensors
+        return head * (data == found), None, None
+
+
+def _max(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    if data.requires_grad:
+        return _squeezed(_Extreme.apply(data, axes, torch.amax), axes, keep)
+    return torch.amax(data, axes, keep)
+
+
+def _min(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    if data.requires_grad:
+        return _squeezed(_Extreme.apply(data, axes, torch.amin), axes, keep)
+    return torch.amin(data, axes, keep)
+
+
+_REDUCTIONS: dict[str, tuple[_Reduce, str]] = {
+    "sum": (_sum, "The sum over axes."),
+    "mean": (_mean, "The mean over axes; of whole numbers it is cut off."),
+    "prod": (_prod, "The product over axes."),
+    "nansum": (_nansum, "The sum over axes, NaN counting as 0."),
+    "nanprod": (_nanprod, "The product over axes, NaN counting as 1."),
+    "max": (_max, "The largest element over axes."),
+    "min": (_min, "The smallest element over axes."),
+}
+
+for _name, (_fn, _text) in _REDUCTIONS.items():
+    operator(_name, shape=reduced)(_reducing(_fn, _text))
