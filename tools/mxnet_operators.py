@@ -56,7 +56,7 @@ def run(case):
             if case.grad and floats:
                 kept = [out for out in outs if out.dtype in (np.float32, np.float64, np.float16)]
                 heads = case.heads([out.shape for out in kept], [out.dtype for out in kept])
-                mx.autograd.backward(kept, [mx.nd.array(h, dtype=h.dtype) for h in heads])
+                mx.autograd.backward(kept, [mx.nd.array(h, dtype=h.dtype) for h in heads], train_mode=case.train)
                 for i in floats:
                     record[f"grad{i}"] = plain(arrays[i].grad)
             for i, a in enumerate(arrays):  # auxiliary states change in place

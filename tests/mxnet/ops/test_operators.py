@@ -106,7 +106,7 @@ def test_operator_gives_what_mxnet_gives(family: str, case: Case) -> None:
     if case.grad and floats:
         kept = [out for out in outs if np.dtype(out.dtype).kind == "f"]
         heads = case.heads([out.shape for out in kept], [out.dtype for out in kept])
-        autograd.backward(kept, [array(h, dtype=h.dtype) for h in heads])
+        autograd.backward(kept, [array(h, dtype=h.dtype) for h in heads], train_mode=case.train)
         for i in floats:
             compare(plain(arrays[i].grad), want[f"grad{i}"], case, f"gradient of input {i}")
     for i, (a, before) in enumerate(zip(arrays, case.arrays(), strict=True)):
