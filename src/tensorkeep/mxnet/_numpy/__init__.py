@@ -1,0 +1,26 @@
+"""The functions of mx.np and mx.npx, written once for arrays and for symbols."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensorkeep.mxnet._numpy.create import Creation
+from tensorkeep.mxnet._numpy.elemwise import Elementwise
+from tensorkeep.mxnet._numpy.face import Face
+
+__all__ = ["Face", "Functions", "names_of"]
+
+
+class Functions(Elementwise, Creation):
+    """Every function of mx.np that is an operator."""
+
+
+def names_of(cls: type) -> list[str]:
+    """The functions that a class of them has."""
+    hidden = set(dir(Face))
+    return sorted(name for name in dir(cls) if name[0] != "_" and name not in hidden and callable(getattr(cls, name)))
+
+
+def functions_of(face: Any, cls: type) -> dict[str, Any]:
+    """Name → function of a class of them, bound to a face."""
+    return {name: getattr(face, name) for name in names_of(cls)}

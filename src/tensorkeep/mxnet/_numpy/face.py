@@ -1,0 +1,70 @@
+"""Face: where a function of mx.np ends, in an operator that is computed or in one that is composed.
+
+The functions are methods of classes in this package; `Eager` (mx.np) and `Symbolic` (mx.sym.np) inherit all of them and
+say what an array is, how an operator is called and how a number meets an array.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tensorkeep.mxnet._registry import Operator, get
+from tensorkeep.mxnet.context import Context, current_context
+
+__all__ = ["INTEGERS", "NUMBERS", "OPERATORS", "Face", "context", "shape_of", "unsupported"]
+
+NUMBERS = (float, int, np.generic)
+"""What counts as a number; bool is an int."""
+INTEGERS = (int, np.int32, np.int64)
+
+
+class _Operators(dict[str, Operator]):
+    """Operators by name, each looked up once."""
+
+    def __missing__(self, name: str) -> Operator:
+        op = self[name] = get(name)
+        return op
+
+
+OPERATORS = _Operators()
+
+
+class Face:
+    """One of the two worlds of mx.np.
+
+    Attributes:
+        array: the class of its arrays.
+        module: what MXNet calls the module of its functions.
+    """
+
+    array: Any
+    module: str
+
+    def call(self, name: str, inputs: Any, out: Any = None, **attrs: Any) -> Any:
+        """An operator called on arrays with the attributes that MXNet's own function would give it."""
+        raise NotImplementedError
+
+    def with_number(self, name: str, array: Any, number: Any, out: Any = None) -> Any:
+        """An operator of an array and a number."""
+        raise NotImplementedError
+
+    def length(self, array: Any, axis: int) -> int:
+        """The size of an axis, where it can be known."""
+        raise NotImplementedError
+
+
+def context(ctx: Any) -> Context:
+    """The context that was asked for, or the current one."""
+    return current_context() if ctx is None else ctx
+
+
+def shape_of(shape: Any) -> Any:
+    """A shape as a tuple; a number stands for one dimension."""
+    return shape if isinstance(shape, (tuple, list)) or shape is None else (shape,)
+
+
+def unsupported(value: Any) -> TypeError:
+    """The error for what is neither an array nor a number."""
+    return TypeError(f"type {type(value)} not supported")

@@ -1,0 +1,18 @@
+"""mx.np.random: random numbers as NumPy names them, drawn from MXNet's generator."""
+
+from __future__ import annotations
+
+from tensorkeep.mxnet._numpy import functions_of
+from tensorkeep.mxnet._numpy.random import Random
+from tensorkeep.mxnet.numpy._eager import EagerFace
+from tensorkeep.mxnet.numpy.multiarray import ndarray
+
+
+class _Eager(EagerFace, Random):
+    module = "mxnet.numpy.random"
+
+
+face = _Eager(ndarray)
+_FUNCTIONS = functions_of(face, Random)
+__all__ = list(_FUNCTIONS)
+globals().update(_FUNCTIONS)
