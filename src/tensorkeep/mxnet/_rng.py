@@ -236,19 +236,23 @@ def polar(y: Array, squared: Array) -> Array:
     return y * np.sqrt(squared.dtype.type(-2) * log / squared)
 
 
-_LOG_INVERSE = np.array([float.fromhex(text) for text in (
-    "0x1.661ec79f8f3bep+0 0x1.571ed4aaf883dp+0 0x1.49539f0f010bp+0 0x1.3c995b0b80385p+0 0x1.30d190c8864a5p+0 "
-    "0x1.25e227b0b8eap+0 0x1.1bb4a4a1a343fp+0 0x1.12358f08ae5bap+0 0x1.0953f419900a7p+0 0x1p+0 0x1.e608cfd9a47acp-1 "
-    "0x1.ca4b31f026aap-1 0x1.b2036576afce6p-1 0x1.9c2d163a1aa2dp-1 0x1.886e6037841edp-1 0x1.767dcf5534862p-1"
-).split()])  # fmt: skip
-_LOG_OF = np.array([float.fromhex(text) for text in (
-    "-0x1.57bf7808caadep-2 -0x1.2bef0a7c06ddbp-2 -0x1.01eae7f513a67p-2 -0x1.b31d8a68224e9p-3 -0x1.6574f0ac07758p-3 "
-    "-0x1.1aa2bc79c81p-3 -0x1.a4e76ce8c0e5ep-4 -0x1.1973c5a611cccp-4 -0x1.252f438e10c1ep-5 0x0p+0 "
-    "0x1.aa5aa5df25984p-5 0x1.c5e53aa362eb4p-4 0x1.526e57720db08p-3 0x1.bc2860d22477p-3 0x1.1058bc8a07ee1p-2 "
-    "0x1.4043057b6ee09p-2"
-).split()])  # fmt: skip
-_LN2 = float.fromhex("0x1.62e42fefa39efp-1")
-_LOG_POLY = [float.fromhex(t) for t in "-0x1.00ea348b88334p-2 0x1.5575b0be00b6ap-2 -0x1.ffffef20a4123p-2".split()]
+def _hex(*rows: str) -> list[float]:
+    return [float.fromhex(text) for row in rows for text in row.split()]
+
+
+_LOG_INVERSE = np.array(_hex(
+    "0x1.661ec79f8f3bep+0 0x1.571ed4aaf883dp+0 0x1.49539f0f010bp+0 0x1.3c995b0b80385p+0 0x1.30d190c8864a5p+0",
+    "0x1.25e227b0b8eap+0 0x1.1bb4a4a1a343fp+0 0x1.12358f08ae5bap+0 0x1.0953f419900a7p+0 0x1p+0 0x1.e608cfd9a47acp-1",
+    "0x1.ca4b31f026aap-1 0x1.b2036576afce6p-1 0x1.9c2d163a1aa2dp-1 0x1.886e6037841edp-1 0x1.767dcf5534862p-1",
+))  # fmt: skip
+_LOG_OF = np.array(_hex(
+    "-0x1.57bf7808caadep-2 -0x1.2bef0a7c06ddbp-2 -0x1.01eae7f513a67p-2 -0x1.b31d8a68224e9p-3 -0x1.6574f0ac07758p-3",
+    "-0x1.1aa2bc79c81p-3 -0x1.a4e76ce8c0e5ep-4 -0x1.1973c5a611cccp-4 -0x1.252f438e10c1ep-5 0x0p+0",
+    "0x1.aa5aa5df25984p-5 0x1.c5e53aa362eb4p-4 0x1.526e57720db08p-3 0x1.bc2860d22477p-3 0x1.1058bc8a07ee1p-2",
+    "0x1.4043057b6ee09p-2",
+))  # fmt: skip
+(_LN2,) = _hex("0x1.62e42fefa39efp-1")
+_LOG_POLY = _hex("-0x1.00ea348b88334p-2 0x1.5575b0be00b6ap-2 -0x1.ffffef20a4123p-2")
 
 
 def logf(values: Array) -> Array:
@@ -313,7 +317,7 @@ class _Process:
 
     generator = Generator(0, 0)
     seed = 0
-    torch: dict[torch.device, torch.Generator]  # noqa: RUF012 - replaced as a whole by every seed()
+    torch: dict[torch.device, torch.Generator]
 
 
 _Process.torch = {}
