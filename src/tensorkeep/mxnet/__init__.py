@@ -26,8 +26,8 @@ _MODULES = {
     "mod": "module", "model": "model", "module": "module", "mon": "monitor", "monitor": "monitor", "name": "name",
     "nd": "ndarray", "ndarray": "ndarray", "np": "numpy", "npx": "numpy_extension", "numpy": "numpy",
     "numpy_extension": "numpy_extension", "operator": "operator", "opt": "optimizer", "optimizer": "optimizer",
-    "profiler": "profiler", "random": "random", "recordio": "recordio", "registry": "registry", "rnd": "random", "rnn": "rnn",
-    "runtime": "runtime", "sym": "symbol", "symbol": "symbol", "test_utils": "test_utils", "util": "util",
+    "profiler": "profiler", "random": "random", "recordio": "recordio", "registry": "registry", "rnd": "random",
+    "rnn": "rnn", "runtime": "runtime", "sym": "symbol", "symbol": "symbol", "test_utils": "test_utils", "util": "util",
     "visualization": "visualization", "viz": "visualization",
 }  # fmt: skip
 """Public name → the module behind it; imported when first used."""

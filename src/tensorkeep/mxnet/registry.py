@@ -73,11 +73,11 @@ def get_create_func(base_class: type, nickname: str) -> Callable[..., Any]:
             return create(**name)
         assert isinstance(name, str), f"{nickname} must be of string type"
         if name.startswith("["):
-            assert not (args or kwargs)
+            assert not (*args, *kwargs), "JSON leaves no room for other arguments"
             name, kwargs = json.loads(name)
             return create(name, **kwargs)
         if name.startswith("{"):
-            assert not (args or kwargs)
+            assert not (*args, *kwargs), "JSON leaves no room for other arguments"
             return create(**json.loads(name))
         name = name.lower()
         assert name in table, f"{name} is not registered. Please register with {nickname}.register first"
