@@ -93,3 +93,12 @@ def test_torch_generator_follows_the_seed() -> None:
     random.seed(9)
 
     assert torch.equal(first, torch.rand(4, generator=_rng.torch_generator(torch.device("cpu"))))
+
+
+def test_out_says_shape_and_dtype() -> None:
+    """A draw into an array has its shape and its dtype: float16 values come from double ones."""
+    random.seed(3)
+    target = array(np.zeros((2, 2)), dtype="float16")
+    invoke(get("_random_uniform"), (), {"low": 0.0}, target, NDArray)
+
+    np.testing.assert_array_equal(target.asnumpy(), np.array([[0.4216, 0.3276], [0.2522, 0.3008]], "float16"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tensorkeep.mxnet._dtypes import NAMES
 from tensorkeep.mxnet._registry import Operator
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
@@ -59,8 +60,11 @@ def invoke(op: Operator, inputs: Sequence[Any], attrs: dict[str, Any] | None, ou
         given = op.parse({})
     if inputs:
         ctx = inputs[0]._ctx
+    elif out is None:
+        ctx = parse_context(attrs.get("ctx") if attrs else None)
     else:
-        ctx = parse_context(attrs.get("ctx") if attrs else None) if out is None else _first(out)._ctx
+        ctx = _first(out)._ctx
+        _as_out(op, given, _first(out)._t)
     if op.wants_train:
         given["is_train"] = state.training
     if op.wants_device:
@@ -122,6 +126,15 @@ def _put(op: Operator, target: NDArray, tensor: torch.Tensor) -> None:
         target._t = tensor  # recorded: the array now is the operator's result
     else:
         target._t.data.copy_(tensor.detach())
+
+
+def _as_out(op: Operator, given: dict[str, Any], target: torch.Tensor) -> None:
+    """An operator without inputs takes the shape and the dtype that it is not told from out=."""
+    params = op.schema.params
+    if "shape" in params and not given.get("shape"):
+        given["shape"] = tuple(target.shape)
+    if "dtype" in params and given.get("dtype") is None:
+        given["dtype"] = NAMES[target.dtype]
 
 
 def _first(out: Any) -> Any:
