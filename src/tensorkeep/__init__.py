@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from tensorkeep.adapters._propose import Match
     from tensorkeep.api import (
         Diff,
         TensorWriter,
         convert,
         diff,
+        graft,
         load,
         load_parameters,
+        match,
         open,
         repair,
         save,
@@ -57,8 +60,10 @@ _HOMES = {
         "TensorWriter",
         "convert",
         "diff",
+        "graft",
         "load",
         "load_parameters",
+        "match",
         "open",
         "repair",
         "save",
@@ -67,6 +72,7 @@ _HOMES = {
         "verify",
         "writer",
     ),
+    "tensorkeep.adapters._propose": ("Match",),
     "tensorkeep.core.loadreport": ("LoadReport",),
     "tensorkeep.core.plan": ("Receipt",),
     "tensorkeep.core.reports": ("ScanReport", "VerifyReport"),
@@ -102,9 +108,12 @@ __all__ = [  # noqa: RUF022  # the verbs first
     "repair",
     "save_parameters",
     "load_parameters",
+    "graft",
+    "match",
     "Diff",
     "Inert",
     "LoadReport",
+    "Match",
     "Receipt",
     "ScanReport",
     "SparseTensor",

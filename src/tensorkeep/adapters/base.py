@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensorkeep.core.dtypes import DType
+from tensorkeep.errors import UnsupportedDataError
 
 __all__ = ["Adapter", "Slot"]
 
@@ -24,6 +25,7 @@ class Slot:
         aliases: the other names of the same tensor (tied weights).
         device: where it lies, as the framework writes it; "meta" when it has no memory yet.
         handle: the adapter's own way to it.
+        layer: the class of the layer that it belongs to ("Conv2d"); "" where there is none.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Slot:
     aliases: tuple[str, ...]
     device: str
     handle: Any
+    layer: str = ""
 
 
 class Adapter(ABC):
@@ -92,3 +95,13 @@ class Adapter(ABC):
         for slot in self.slots(model):
             seen.setdefault(slot.name.rpartition(".")[0])
         return list(seen)
+
+    def order_of_use(self, model: Any, inputs: Sequence[Any]) -> Sequence[str]:
+        """The names of its layers in the order in which a call with `inputs` uses them.
+
+        Raises:
+            UnsupportedDataError: this framework cannot tell.
+        """
+        raise UnsupportedDataError(
+            f"The order in which a {self.name} model uses its layers cannot be watched; leave example_inputs out."
+        )

@@ -30,7 +30,7 @@ class TorchAdapter(Adapter):
         return isinstance(model, sys.modules["torch"].nn.Module)
 
     def slots(self, model: Any) -> Sequence[Slot]:
-        found: dict[int, tuple[list[str], list[tuple[Any, str]], Any, str]] = {}
+        found: dict[int, tuple[list[str], list[tuple[Any, str]], Any, str]] = {}  # by the identity of the tensor
         for name, owner, attribute, tensor, kind in _tensors(model):
             if id(tensor) in found:
                 found[id(tensor)][0].append(name)
@@ -46,6 +46,7 @@ class TorchAdapter(Adapter):
                 tuple(names[1:]),
                 str(tensor.device),
                 _Place(tuple(owners), tensor),
+                type(owners[0][0]).__name__,
             )
             for names, owners, tensor, kind in found.values()
         ]
@@ -112,6 +113,30 @@ class TorchAdapter(Adapter):
         for name, _, _, _, _ in _tensors(model):
             layers.setdefault(name.rpartition(".")[0])
         return list(layers)
+
+    def order_of_use(self, model: Any, inputs: Sequence[Any]) -> Sequence[str]:
+        """By a call in evaluation mode without gradients, watched by hooks on the modules that hold tensors."""
+        torch = sys.modules["torch"]
+        owners: dict[int, tuple[Any, str]] = {}
+        for name, owner, *_ in _tensors(model):
+            owners.setdefault(id(owner), (owner, name.rpartition(".")[0]))
+        used: dict[str, None] = {}
+
+        def watch(name: str) -> Any:
+            return lambda module, args: used.setdefault(name)
+
+        hooks = [owner.register_forward_pre_hook(watch(name)) for owner, name in owners.values()]
+        training = {module: module.training for module in model.modules()}
+        try:
+            model.eval()
+            with torch.no_grad():
+                model(*inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+            for module, before in training.items():
+                module.training = before
+        return list(used)
 
 
 def _tensors(model: Any) -> list[tuple[str, Any, str, Any, str]]:

@@ -1,4 +1,5 @@
-"""The verbs: save, load, open, writer, convert, verify, scan, diff, repair, save_parameters, load_parameters.
+"""The verbs: save, load, open, writer, convert, verify, scan, diff, repair, save_parameters,
+load_parameters, graft, match.
 
 Each takes a path, bytes or an open binary file where a file is read. What a path holds is told by its content; what a save
 writes, by the path's suffix.
@@ -10,6 +11,7 @@ from tensorkeep.api.checking import scan, verify
 from tensorkeep.api.converting import convert, repair
 from tensorkeep.api.diffing import Change, Diff, diff
 from tensorkeep.api.loading import load, open
+from tensorkeep.api.matching import graft, match
 from tensorkeep.api.parameters import load_parameters, save_parameters
 from tensorkeep.api.saving import save
 from tensorkeep.api.streaming import TensorWriter, writer
@@ -20,8 +22,10 @@ __all__ = [
     "TensorWriter",
     "convert",
     "diff",
+    "graft",
     "load",
     "load_parameters",
+    "match",
     "open",
     "repair",
     "save",
