@@ -1,0 +1,9 @@
+"""sym._internal: the operators whose names begin with an underscore."""
+
+from __future__ import annotations
+
+from tensorkeep.mxnet.symbol.register import serve
+
+__all__: list[str] = []
+
+__getattr__, __dir__ = serve(globals(), "_internal", "mxnet.symbol._internal")

@@ -1,0 +1,230 @@
+"""Node: a variable or the call of an operator. Symbols are outputs of nodes, and share them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tensorkeep.core.graph import mutated_inputs, output_names
+from tensorkeep.mxnet._registry import Operator, find
+from tensorkeep.mxnet._schema import Schema, all_names, schema
+from tensorkeep.mxnet.base import MXNetError
+
+__all__ = ["HIDDEN", "Entry", "Node", "copied", "hidden_suffix", "post_order", "variables"]
+
+HIDDEN = ("ctx_group", "lr_mult", "wd_mult", "force_mirroring", "mirror_stage")
+"""Attributes that are stored as `__lr_mult__` and shown under both spellings."""
+
+
+def hidden_suffix(key: str) -> str | None:
+    """The hidden attribute that a key begins or ends with ("weight_lr_mult" → "lr_mult"); None when there is none."""
+    for hidden in HIDDEN:
+        if key.endswith(hidden) or key.rfind(hidden) == 0:
+            return hidden
+    return None
+
+
+class Node:
+    """One node of a graph.
+
+    Attributes:
+        op: the operator's own name, "null" for a variable.
+        operator: what computes it; None for a variable and where tensorkeep has none.
+        name: unique only by convention.
+        attrs: parameters and annotations, as texts.
+        inputs: the outputs that it takes.
+        control_deps: nodes that must run before it.
+        subgraphs: the bodies of control flow, as heads.
+        version: of a variable: how many nodes change it.
+        stored_outputs: how many outputs it has, where only a file knows.
+    """
+
+    __slots__ = (
+        "_complete", "attrs", "control_deps", "inputs", "name", "op", "operator", "stored_outputs", "subgraphs",
+        "version",
+    )  # fmt: skip
+
+    def __init__(self, op: str, name: str, attrs: dict[str, str]) -> None:
+        self.op = op
+        self.operator: Operator | None = None if op == "null" else find(op)
+        if self.operator is not None:
+            self.op = self.operator.name
+        self.name = name
+        self.attrs = attrs
+        self.inputs: list[Entry] = []
+        self.control_deps: list[Node] = []
+        self.subgraphs: tuple[list[Entry], ...] = ()
+        self.version = 0
+        self.stored_outputs = 1
+        self._complete: dict[str, Any] | None = None
+
+    @property
+    def is_variable(self) -> bool:
+        """Whether it is an input of the network and no operator."""
+        return self.op == "null"
+
+    @property
+    def schema(self) -> Schema | None:
+        """What MXNet says that the operator takes; None for an operator that it does not have."""
+        return schema(self.op) if self.op in all_names() else None
+
+    def parameters(self) -> dict[str, str]:
+        """Its attributes that are parameters of the operator, without annotations; nothing where it takes none."""
+        found = self.schema
+        if found is None or not found.params:
+            return {}
+        own = found.params
+        if self.op == "Custom":  # its other attributes are for the user's class
+            return {key: value for key, value in self.attrs.items() if key in own}
+        return {k: v for k, v in self.attrs.items() if k in own or not (k[:2] == "__" or hidden_suffix(k))}
+
+    @property
+    def complete(self) -> dict[str, Any]:
+        """All parameters, typed, with defaults.
+
+        Raises:
+            MXNetError: what MXNet says of an unknown, missing or unfit one.
+        """
+        if self._complete is None:
+            given = self.parameters()
+            if self.operator is not None:
+                self._complete = self.operator.complete(given)
+            else:
+                found = self.schema
+                self._complete = {} if found is None else {**found.defaults(), **given}
+        return self._complete
+
+    def check(self) -> None:
+        """Raise MXNet's error when the attributes do not fit the operator; the node's name is in its text."""
+        if self.operator is None:
+            return  # it is refused when it is run, with all others that tensorkeep does not compute
+        try:
+            _ = self.complete
+        except MXNetError as err:
+            raise MXNetError(str(err).replace('(name=""', f'(name="{self.name}"', 1)) from None
+
+    def set(self, key: str, value: str) -> None:
+        """Set an attribute; what was typed is forgotten."""
+        self.attrs[key] = value
+        self._complete = None
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs it has, hidden ones included."""
+        return self.operator.outputs(self.complete) if self.operator is not None else self.stored_outputs
+
+    @property
+    def visible(self) -> int:
+        """How many outputs a symbol of it has."""
+        return self.operator.visible(self.complete) if self.operator is not None else self.stored_outputs
+
+    @property
+    def mutated(self) -> tuple[int, ...]:
+        """The positions of the inputs that it changes."""
+        return mutated_inputs(self.op)
+
+    def input_names(self) -> list[str]:
+        """What its inputs are called."""
+        if self.operator is not None:
+            return self.operator.input_names(self.complete)
+        found = self.schema
+        return list(found.inputs) if found is not None and not found.variadic else []
+
+    def output_name(self, index: int) -> str:
+        """The full name of an output: "fc1_output"; that of a variable is its own."""
+        if self.is_variable:
+            return self.name
+        known = output_names(self.op)
+        if index < len(known):
+            suffix = known[index]
+        elif self.outputs == 1 and self.op != "SliceChannel":
+            suffix = "output"
+        else:
+            suffix = f"output{index}"
+        return f"{self.name}_{suffix}" if self.name else suffix
+
+    def take_versions(self) -> None:
+        """Note which state of each variable is read, and that a node with auxiliary states makes a new one."""
+        self.inputs = [(n, i, n.version if n.is_variable else v) for n, i, v in self.inputs]
+        for at in self.mutated:
+            if at < len(self.inputs):
+                node, index, _ = self.inputs[at]
+                if not node.is_variable:
+                    raise MXNetError("Mutation target can only be Variable")
+                node.version += 1
+                self.inputs[at] = (node, index, node.version)
+
+    def initialise_inputs(self) -> None:
+        """Say in variables that have no initializer which one the operator wants for them."""
+        for at, text in _INITIAL.get(self.op, {}).items():
+            if at < len(self.inputs) and self.inputs[at][0].is_variable:
+                self.inputs[at][0].attrs.setdefault("__init__", text)
+
+    def __repr__(self) -> str:
+        return f"<Node {self.op} {self.name!r}>"
+
+
+Entry = tuple[Node, int, int]
+"""A node, which of its outputs, and the version of a variable."""
+
+_MOMENTS = {3: '["zero", {}]', 4: '["one", {}]'}
+_INITIAL: dict[str, dict[int, str]] = {
+    "BatchNorm": _MOMENTS,
+    "BatchNorm_v1": _MOMENTS,
+    "CuDNNBatchNorm": _MOMENTS,
+    "_contrib_BatchNormWithReLU": _MOMENTS,
+    "_contrib_SyncBatchNorm": _MOMENTS,
+    "_contrib_quantized_batch_norm": _MOMENTS,
+    "IdentityAttachKLSparseReg": {1: '["zero", {}]'},
+    "LeakyReLU": {1: '["Constant", {"value": 0.25}]'},
+    "UpSampling": {1: '["bilinear", {}]'},
+}
+"""Input → initializer, of operators that want one other than the network's (MXNet 1.9.1's answers)."""
+
+
+def post_order(heads: Iterable[Entry]) -> list[Node]:
+    """The nodes that the heads need, inputs first: the order in which MXNet lists and runs them."""
+    done: list[Node] = []
+    seen: set[int] = set()
+    for head, _, _ in heads:
+        if id(head) in seen:
+            continue
+        seen.add(id(head))
+        stack: list[tuple[Node, Iterator[Node]]] = [(head, _needs(head))]
+        while stack:
+            node, needs = stack[-1]
+            for need in needs:
+                if id(need) not in seen:
+                    seen.add(id(need))
+                    stack.append((need, _needs(need)))
+                    break
+            else:
+                done.append(node)
+                stack.pop()
+    return done
+
+
+def _needs(node: Node) -> Iterator[Node]:
+    yield from [entry[0] for entry in node.inputs]
+    yield from node.control_deps
+
+
+def variables(order: Iterable[Node]) -> tuple[list[Node], list[Node]]:
+    """Arguments and auxiliary states among nodes: the latter are changed by a node that takes them."""
+    order = list(order)
+    changed = {id(node.inputs[i][0]) for node in order for i in node.mutated if i < len(node.inputs)}
+    arguments = [node for node in order if node.is_variable and id(node) not in changed]
+    return arguments, [node for node in order if node.is_variable and id(node) in changed]
+
+
+def copied(heads: list[Entry]) -> list[Entry]:
+    """The same heads of a graph with new nodes, which can be changed alone."""
+    twins: dict[int, Node] = {}
+    for node in post_order(heads):
+        twin = twins[id(node)] = Node.__new__(Node)
+        twin.op, twin.operator, twin.name, twin.attrs = node.op, node.operator, node.name, dict(node.attrs)
+        twin.inputs = [(twins[id(n)], i, v) for n, i, v in node.inputs]
+        twin.control_deps = [twins[id(n)] for n in node.control_deps]
+        twin.subgraphs = tuple([copied(sub) for sub in node.subgraphs])
+        twin.version, twin.stored_outputs, twin._complete = node.version, node.stored_outputs, None
+    return [(twins[id(n)], i, v) for n, i, v in heads]

@@ -1,0 +1,9 @@
+"""sym.contrib: operators that MXNet called experimental."""
+
+from __future__ import annotations
+
+from tensorkeep.mxnet.symbol.register import serve
+
+__all__: list[str] = []
+
+__getattr__, __dir__ = serve(globals(), "contrib", "mxnet.symbol.contrib")

@@ -1,0 +1,9 @@
+"""sym.op: every operator without an underscore."""
+
+from __future__ import annotations
+
+from tensorkeep.mxnet.symbol.register import serve
+
+__all__: list[str] = []
+
+__getattr__, __dir__ = serve(globals(), "", "mxnet.symbol.op")
