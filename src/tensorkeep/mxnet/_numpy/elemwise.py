@@ -12,50 +12,15 @@ from tensorkeep.mxnet.util import refuse_ufunc_options
 
 __all__ = ["BINARY", "UNARY", "Elementwise"]
 
+_SAME_NAME = (
+    "absolute arccos arccosh arcsin arcsinh arctan arctanh bitwise_not cbrt ceil cos cosh degrees exp expm1 fix floor "
+    "isfinite isinf isnan isneginf isposinf log log10 log1p log2 logical_not negative radians reciprocal rint sign sin "
+    "sinh sqrt square tan tanh trunc"
+)
 UNARY: dict[str, str] = {
-    name: name
-    for name in [
-        "absolute",
-        "arccos",
-        "arccosh",
-        "arcsin",
-        "arcsinh",
-        "arctan",
-        "arctanh",
-        "bitwise_not",
-        "cbrt",
-        "ceil",
-        "cos",
-        "cosh",
-        "degrees",
-        "exp",
-        "expm1",
-        "fix",
-        "floor",
-        "isfinite",
-        "isinf",
-        "isnan",
-        "isneginf",
-        "isposinf",
-        "log",
-        "log10",
-        "log1p",
-        "log2",
-        "logical_not",
-        "negative",
-        "radians",
-        "reciprocal",
-        "rint",
-        "sign",
-        "sin",
-        "sinh",
-        "sqrt",
-        "square",
-        "tan",
-        "tanh",
-        "trunc",
-    ]
-} | {"abs": "absolute", "fabs": "absolute", "deg2rad": "radians", "rad2deg": "degrees", "invert": "bitwise_not"}
+    **{name: name for name in _SAME_NAME.split()},
+    "abs": "absolute", "fabs": "absolute", "deg2rad": "radians", "rad2deg": "degrees", "invert": "bitwise_not",
+}  # fmt: skip
 """Function → the operator behind it, without `_npi_`."""
 
 BINARY: dict[str, tuple[str, str]] = {
