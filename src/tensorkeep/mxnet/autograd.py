@@ -76,14 +76,19 @@ def mark_variables(variables: Any, gradients: Any, grad_reqs: str | Sequence[str
 
 def _mark(variable: NDArray, gradient: NDArray, request: str) -> None:
     variable._t = tensor = variable._t.detach()
-    variable._grad = (gradient, request)
+    variable._grad = mark = [gradient, request, False]
     if request != "null" and (tensor.is_floating_point() or tensor.is_complex()):
         tensor.requires_grad_()
-        tensor.register_post_accumulate_grad_hook(_collector(gradient, request))
+        tensor.register_post_accumulate_grad_hook(_collector(mark))
 
 
-def _collector(gradient: NDArray, request: str) -> Callable[[torch.Tensor], None]:
-    """Moves what backward() found for a leaf into its gradient array; once for each backward()."""
+def _collector(mark: list[Any]) -> Callable[[torch.Tensor], None]:
+    """Moves what backward() found for a leaf into its gradient array; once for each backward().
+
+    Args:
+        mark: gradient array, request, and whether backward() wrote since this was last set to False.
+    """
+    gradient, request, _ = mark
 
     def collect(leaf: torch.Tensor) -> None:
         found, leaf.grad = leaf.grad, None
@@ -93,6 +98,7 @@ def _collector(gradient: NDArray, request: str) -> Callable[[torch.Tensor], None
             gradient._t = gradient._t + found
         else:
             gradient._t = found.detach()
+        mark[2] = True
 
     return collect
 

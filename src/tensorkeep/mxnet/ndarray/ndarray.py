@@ -33,7 +33,7 @@ class NDArray:
     Attributes:
         _t: the torch tensor with the values; inside `autograd.record()` it carries the history.
         _ctx: the Context that is printed and saved.
-        _grad: None, or the (NDArray, request) of `attach_grad`.
+        _grad: None, or [NDArray, request, whether backward() wrote it] of `attach_grad`.
     """
 
     __slots__ = ("__weakref__", "_ctx", "_grad", "_t")
@@ -167,6 +167,16 @@ class NDArray:
     def grad(self) -> NDArray | None:
         """Where backward() puts its gradient; None without attach_grad()."""
         return self._grad[0] if self._grad else None
+
+    @property
+    def _fresh_grad(self) -> bool:
+        """Whether backward() wrote its gradient since this was last set to False; gluon.Trainer does so."""
+        return bool(self._grad and self._grad[2])
+
+    @_fresh_grad.setter
+    def _fresh_grad(self, fresh: bool) -> None:
+        if self._grad:
+            self._grad[2] = fresh
 
     def attach_grad(self, grad_req: str = "write", stype: str | None = None) -> None:
         """Ask for its gradient: zeros now; backward() writes ("write"), adds ("add") or leaves it ("null")."""
