@@ -21,12 +21,9 @@ from tensorkeep.core.tree import flatten, leaves
 from tensorkeep.errors import UnsupportedDataError
 
 if TYPE_CHECKING:
-    from tensorkeep.adapters.match import Named, Plan, Row
+    from tensorkeep.adapters.match import Named, Plan
 
 __all__ = ["load_parameters", "save_parameters"]
-
-_BATCH_NBYTES = 256 << 20
-"""What is held in memory of its own at a time where values cannot be read straight into the model."""
 
 
 def save_parameters(
@@ -119,6 +116,7 @@ def load_parameters(
 def _load(
     adapter: Adapter, model: Any, slots: list[Slot], where: str, file: TensorFile, options: Mapping[str, Any]
 ) -> LoadReport:
+    from tensorkeep.adapters._fill import fill
     from tensorkeep.storage.filling import check_tensors
 
     plan = make_plan(adapter, model, slots, where, file, options)
@@ -135,7 +133,7 @@ def _load(
         check_tensors([row.tensor for row in plan.rows], names, where=where)
         verified = tuple(row.slot.name for row in plan.rows if row.tensor.digest is not None)
         report = replace(report, verified=verified)
-    _carry_out(adapter, plan.rows, options["device"])
+    fill(adapter, plan.rows, options["device"])
     return replace(report, model=adapter.finish(model, [row.slot for row in plan.rows]))
 
 
@@ -199,66 +197,3 @@ def _named(
         raise UnsupportedDataError(f"rename={rename!r} is not known; use 'auto', None, a dict, rules or a function.")
     new = renamed({name: name for name in tensors}, rename, where=file.path)
     return Named("as rename= says", {old: given for given, old in new.items()})
-
-
-def _carry_out(adapter: Adapter, rows: Sequence[Row], device: Any) -> None:
-    """Copy the values: straight into the model's memory where it has some, else in batches through memory of their own."""
-    from tensorkeep.storage.filling import read_into
-    from tensorkeep.storage.reading import read_tensors
-
-    direct: list[tuple[Tensor, Any]] = []
-    indirect: list[Row] = []
-    for row in rows:
-        plain = row.move is None and not row.crop and row.tensor.dtype == row.slot.dtype and device is None
-        memory = adapter.memory(row.slot) if plain else None
-        if memory is None:
-            indirect.append(row)
-        else:
-            direct.append((row.tensor, memory))
-    read_into([tensor for tensor, _ in direct], [memory for _, memory in direct])
-    batch: list[Row] = []
-    size = 0
-    for row in indirect:
-        part = adapter.part(row.tensor, row.slot) if row.move is None and not row.crop else row.tensor
-        if part is not row.tensor:  # this process holds a part: only its bytes are read
-            adapter.put(row.slot, _fitted(row, part), device)
-            continue
-        batch.append(row)
-        size += row.tensor.nbytes
-        if size >= _BATCH_NBYTES:
-            _put(adapter, batch, device, read_tensors)
-            batch, size = [], 0
-    _put(adapter, batch, device, read_tensors)
-
-
-def _put(adapter: Adapter, rows: Sequence[Row], device: Any, read: Any) -> None:
-    arrays = read([row.tensor for row in rows], names=[row.source for row in rows], verify=False)
-    for row, array in zip(rows, arrays, strict=True):
-        if row.crop:
-            array = _cropped(adapter, row, array)
-        adapter.put(row.slot, adapter.part(_fitted(row, array), row.slot), device)
-
-
-def _fitted(row: Row, array: Any) -> Any:
-    """The values with the axes and the dtype of the slot."""
-    from tensorkeep.core.dtypes import numpy_dtype
-
-    if row.move is not None:
-        array = row.move(array)
-    if row.slot.dtype is not None and row.tensor.dtype != row.slot.dtype:
-        array = array.astype(numpy_dtype(row.slot.dtype))
-    return array
-
-
-def _cropped(adapter: Adapter, row: Row, array: Any) -> Any:
-    """The slot's own values with the part that both shapes have filled from the file."""
-    import numpy as np
-
-    from tensorkeep.core.foreign import as_tensor
-
-    own = as_tensor(adapter.value(row.slot), where=row.slot.name)
-    assert isinstance(own, Tensor)
-    values = np.array(own.numpy())
-    both = tuple(slice(min(a, b)) for a, b in zip(array.shape, values.shape, strict=True))
-    values[both] = array[both]
-    return values

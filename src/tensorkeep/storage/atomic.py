@@ -25,7 +25,7 @@ from tensorkeep.errors import NotEnoughSpaceError, SaveError, TensorkeepError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Replacement", "replace_file", "save_error", "sync_folder", "write_all"]
+__all__ = ["Replacement", "replace_file", "save_error", "sync_file", "sync_folder", "write_all"]
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
 _NAME_MAX_NBYTES = 255  # of every file system in use; the temporary's name must fit as well
@@ -93,7 +93,7 @@ def replace_file(path: str | os.PathLike[str], *, nbytes: int | None = None) -> 
     try:
         try:
             yield out
-            _sync_file(out.fd)
+            sync_file(out.fd)
         except OSError as err:
             raise save_error(target, err) from err
         if sys.platform == "win32":  # an open file cannot be renamed there; elsewhere the lock is held until the rename
@@ -275,7 +275,12 @@ def _remove_if_free(path: str) -> None:
         os.close(fd)
 
 
-def _sync_file(fd: int) -> None:
+def sync_file(fd: int) -> None:
+    """Make the bytes of an open file durable.
+
+    Raises:
+        OSError: the sync failed; it is never tried again.
+    """
     # On macOS fsync leaves the bytes in the drive's cache; F_FULLFSYNC does not.
     if sys.platform == "darwin":
         try:
@@ -297,7 +302,7 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         return
     fd = os.open(os.fspath(folder) or ".", os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
-        _sync_file(fd)
+        sync_file(fd)
     except OSError as err:
         if err.errno != errno.EINVAL:  # a file system that cannot sync folders, and says so
             raise

@@ -20,9 +20,9 @@ from tensorkeep.errors import SaveError
 from tensorkeep.storage._direct import direct_is_known, open_direct, threads
 from tensorkeep.storage._feed import Later, feed, segment_sizes
 from tensorkeep.storage._pool import Inline, Pool
-from tensorkeep.storage.atomic import replace_file, save_error, write_all
+from tensorkeep.storage.atomic import replace_file, save_error, sync_file, write_all
 
-__all__ = ["write_file", "write_stream"]
+__all__ = ["write_file", "write_new", "write_stream"]
 
 POOL_FROM_NBYTES = 32 << 20
 """From this size on threads write while others fill. Below, starting them and their memory cost more than they gain."""
@@ -54,14 +54,44 @@ def write_file(path: str | os.PathLike[str], plan: WritePlan) -> Receipt:
     sizes = segment_sizes(plan.segments)
     total = sum(sizes)
     with replace_file(name, nbytes=total) as out:
-        if total < POOL_FROM_NBYTES or not hasattr(os, "pwrite"):
-            sink = Inline(out.fd, max(1, min(total, INLINE_BLOCK_NBYTES)))
-            digests, later = feed(plan.segments, sizes, plan.checksum, sink)
-        else:
-            digests, later = _write_large(out.fd, plan, sizes, total)
-        for offset, segment in later:
-            write_all(out.fd, memoryview(_made(segment, digests)), offset)
+        digests = _write_whole(out.fd, plan, sizes, total)
     return Receipt(name, plan.format, total, plan.tensors, (name,), digests)
+
+
+def write_new(path: str | os.PathLike[str], plan: WritePlan) -> Receipt:
+    """Write the plan's file under a name that is not taken, synced when it returns; its name is not: sync the folder.
+
+    For files of a folder that is not yet where readers look (see `storage.folders`).
+
+    Raises:
+        SaveError, NotEnoughSpaceError: the system refuses, or the name is taken; the file may be there in part.
+    """
+    name = os.fsdecode(path)
+    sizes = segment_sizes(plan.segments)
+    total = sum(sizes)
+    try:
+        fd = os.open(
+            name, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o666
+        )
+        try:
+            digests = _write_whole(fd, plan, sizes, total)
+            sync_file(fd)
+        finally:
+            os.close(fd)
+    except OSError as err:
+        raise save_error(name, err, state="The steps that are there are untouched.") from err
+    return Receipt(name, plan.format, total, plan.tensors, (name,), digests)
+
+
+def _write_whole(fd: int, plan: WritePlan, sizes: list[int], total: int) -> dict[str, Digest]:
+    if total < POOL_FROM_NBYTES or not hasattr(os, "pwrite"):
+        sink = Inline(fd, max(1, min(total, INLINE_BLOCK_NBYTES)))
+        digests, later = feed(plan.segments, sizes, plan.checksum, sink)
+    else:
+        digests, later = _write_large(fd, plan, sizes, total)
+    for offset, segment in later:
+        write_all(fd, memoryview(_made(segment, digests)), offset)
+    return digests
 
 
 def _write_large(fd: int, plan: WritePlan, sizes: list[int], total: int) -> tuple[dict[str, Digest], Later]:

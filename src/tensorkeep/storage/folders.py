@@ -1,0 +1,221 @@
+"""Folders that appear as a whole: drafted under a temporary name, synced, renamed into place, never replaced.
+
+A draft belongs to its writer while the lock on its folder is held; the kernel releases that of a killed one, and the next
+writer removes what it left. Removal goes by a rename as well: what is being removed no longer has a step's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from tensorkeep.core.plan import Receipt, WritePlan
+from tensorkeep.core.sizes import nbytes_text
+from tensorkeep.errors import NotEnoughSpaceError
+from tensorkeep.storage.atomic import save_error, sync_folder
+from tensorkeep.storage.writing import write_new
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["Draft", "FolderLock", "check_space", "link_or_copy", "remove_folder", "remove_leftovers"]
+
+_DRAFT = re.compile(r"\.tmp-[\w.-]+-[0-9a-f]{12}")
+_TRASH = re.compile(r"\.trash-[\w.-]+-[0-9a-f]{12}")
+_UNTOUCHED = "The steps that are there are untouched."
+
+
+def _lock(fd: int) -> bool:
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a network file system without locks: nobody can lock there
+        return True
+    return True
+
+
+def _open_folder(path: str) -> int | None:
+    if sys.platform == "win32":
+        return None
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+
+class FolderLock:
+    """The right to write into a folder, held by a file `.lock` in it until `release` or the end of the process."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._fd: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+        return self._fd is not None
+
+    def acquire(self) -> str | None:
+        """Take the lock; None on success, else what its holder wrote about itself."""
+        path = os.path.join(self._folder, ".lock")
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        except OSError as err:
+            raise save_error(path, err, state=_UNTOUCHED) from err
+        if not _lock(fd):
+            holder = os.pread(fd, 200, 0).decode("utf-8", "replace").strip()
+            os.close(fd)
+            return holder or "another process"
+        with contextlib.suppress(OSError):  # who holds it is for people; a full disk does not matter here
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
+        self._fd = fd
+        return None
+
+    def release(self) -> None:
+        """Give the lock back; twice is fine."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+
+class Draft:
+    """A folder that is being written beside its final place.
+
+    Attributes:
+        path: of the temporary folder.
+    """
+
+    def __init__(self, parent: str, name: str) -> None:
+        self._parent = parent
+        self._name = name
+        self.path = os.path.join(parent, f".tmp-{name}-{os.urandom(6).hex()}")
+        try:
+            os.mkdir(self.path)
+            self._fd = _open_folder(self.path)
+            if self._fd is not None:
+                _lock(self._fd)
+        except OSError as err:
+            raise save_error(self.path, err, state=_UNTOUCHED) from err
+
+    def write(self, name: str, plan: WritePlan) -> Receipt:
+        """Write a file of it, synced."""
+        return write_new(os.path.join(self.path, name), plan)
+
+    def link(self, source: str, name: str) -> bool:
+        """Give a file of another folder a name here: a hard link (True), a synced copy where there are no links (False)."""
+        return link_or_copy(source, os.path.join(self.path, name))
+
+    def commit(self) -> str:
+        """Make the folder appear under its name, durably; its path.
+
+        Raises:
+            FileExistsError: the name is taken; nothing was replaced.
+            SaveError: the system refuses. Only when the last sync fails is the folder in place already; the text says so.
+        """
+        target = os.path.join(self._parent, self._name)
+        try:
+            sync_folder(self.path)
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, "a step of this name is there", target)
+            os.rename(self.path, target)
+        except FileExistsError:
+            raise
+        except OSError as err:
+            if err.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                raise FileExistsError(errno.EEXIST, "a step of this name is there", target) from err
+            raise save_error(target, err, state=_UNTOUCHED) from err
+        self._close()
+        try:
+            sync_folder(self._parent)
+        except OSError as err:
+            raise save_error(
+                target, err, state="The step is in place, but a power cut now could still undo that. Save the next one."
+            ) from err
+        return target
+
+    def abort(self) -> None:
+        """Remove what was written."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._close()
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+
+def link_or_copy(source: str, target: str) -> bool:
+    """A hard link of a file; a copy, synced, where the file system has no links or the file has too many."""
+    try:
+        os.link(source, target)
+        return True
+    except OSError as err:
+        if err.errno not in (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise save_error(target, err, state=_UNTOUCHED) from err
+    from tensorkeep.core.bytesource import FileSource
+    from tensorkeep.core.dtypes import DType
+    from tensorkeep.core.plan import TensorSegment
+    from tensorkeep.core.tensor import Extent, Tensor
+
+    found = FileSource(source)
+    try:
+        whole = Tensor((found.size,), DType.of("uint8"), extent=Extent(found, 0, found.size))
+        write_new(target, WritePlan("copy", [TensorSegment("bytes", whole)] if found.size else []))
+    finally:
+        found.close()
+    return False
+
+
+def remove_folder(parent: str, name: str) -> None:
+    """Remove a folder: first its name, durably, then what is in it.
+
+    Raises:
+        SaveError: it could not be renamed, and is whole. What cannot be removed after that is left for the next clean-up.
+    """
+    trash = os.path.join(parent, f".trash-{name}-{os.urandom(6).hex()}")
+    try:
+        os.rename(os.path.join(parent, name), trash)
+        sync_folder(parent)
+    except FileNotFoundError:
+        return
+    except OSError as err:
+        raise save_error(os.path.join(parent, name), err, state="It is still there.") from err
+    shutil.rmtree(trash, ignore_errors=True)
+
+
+def remove_leftovers(parent: str) -> list[str]:
+    """Remove drafts of writers that are gone, and what was being removed; the names of what was removed."""
+    removed = []
+    for name in sorted(os.listdir(parent)):
+        if not (_DRAFT.fullmatch(name) or _TRASH.fullmatch(name)):
+            continue
+        path = os.path.join(parent, name)
+        with contextlib.suppress(OSError):
+            fd = _open_folder(path)
+            try:
+                if fd is None or _lock(fd):
+                    shutil.rmtree(path, ignore_errors=True)
+                    removed.append(name)
+            finally:
+                if fd is not None:
+                    os.close(fd)
+    return removed
+
+
+def check_space(folder: str, nbytes: int, *, what: str, advice: Sequence[str] = ()) -> None:
+    """Raise NotEnoughSpaceError unless the disk of `folder` has room for `nbytes`."""
+    usage: Any = shutil.disk_usage(folder)
+    if usage.total and usage.free < nbytes:
+        raise NotEnoughSpaceError(
+            errno.ENOSPC,
+            f"{what}: needs {nbytes_text(nbytes)}, {nbytes_text(usage.free)} free on {os.path.abspath(folder)}. Nothing was "
+            f"written. {_UNTOUCHED} {' '.join(advice) or 'Free some space, or keep fewer steps.'}",
+            folder,
+        )
