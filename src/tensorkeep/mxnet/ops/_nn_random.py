@@ -1,0 +1,29 @@
+"""Random masks for layers, drawn from the generator that mx.random.seed starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tensorkeep.mxnet._rng import torch_generator
+
+__all__ = ["bernoulli", "uniform"]
+
+
+def uniform(like: Tensor, low: float, high: float) -> Tensor:
+    """Values between low and high in the shape, dtype and place of `like`; shapes alone for a meta tensor."""
+    made = torch.empty_like(like, requires_grad=False)
+    if like.device.type == "meta":
+        return made
+    return made.uniform_(low, high, generator=torch_generator(like.device))
+
+
+def bernoulli(like: Tensor, shape: Sequence[int], keep: float) -> Tensor:
+    """1 / keep with the probability `keep`, else 0, in `shape`; dtype and place of `like`."""
+    made = torch.empty(shape, dtype=like.dtype, device=like.device)
+    if like.device.type == "meta":
+        return made
+    made.bernoulli_(keep, generator=torch_generator(like.device))
+    return made.div_(keep) if keep else made
