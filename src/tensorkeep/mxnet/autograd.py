@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tensorkeep.mxnet._state import state
-from tensorkeep.mxnet.base import claim
+from tensorkeep.mxnet.base import MXNetError, claim
 
 if TYPE_CHECKING:
     from tensorkeep.mxnet.ndarray.ndarray import NDArray
@@ -103,6 +103,13 @@ def _collector(mark: list[Any]) -> Callable[[torch.Tensor], None]:
     return collect
 
 
+_NOT_RECORDED = (
+    "Cannot differentiate node because it is not in a computational graph. You need to set is_recording to true or use "
+    "autograd.record() to save computational graphs for backward. If you want to differentiate the same graph twice, "
+    "you need to pass retain_graph=True to backward."
+)
+
+
 def backward(heads: Any, head_grads: Any = None, retain_graph: bool = False, train_mode: bool = True) -> None:
     """Compute the gradients of `heads` and put them where attach_grad or mark_variables said.
 
@@ -110,12 +117,17 @@ def backward(heads: Any, head_grads: Any = None, retain_graph: bool = False, tra
         heads: an array or a list of them.
         head_grads: their own gradients; None stands for ones.
         retain_graph: whether backward() can be called again for the same heads.
+    Raises:
+        MXNetError: no head was recorded. One that no gradient passes (indices of topk) is left out.
     """
     if not isinstance(heads, (list, tuple)):
         heads, head_grads = [heads], None if head_grads is None else [head_grads]
     given = head_grads or [None] * len(heads)
-    tensors = [head._t for head in heads]
-    grads = [torch.ones_like(t) if g is None else g._t.detach() for t, g in zip(tensors, given, strict=True)]
+    pairs = [(head._t, grad) for head, grad in zip(heads, given, strict=True) if head._t.requires_grad]
+    if heads and not pairs:
+        raise MXNetError(_NOT_RECORDED)
+    tensors = [tensor for tensor, _ in pairs]
+    grads = [torch.ones_like(tensor) if grad is None else grad._t.detach() for tensor, grad in pairs]
     with _Scope(None, train_mode):
         torch.autograd.backward(tensors, grads, retain_graph=retain_graph)
 
