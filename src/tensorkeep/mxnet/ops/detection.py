@@ -11,7 +11,7 @@ from tensorkeep.mxnet.ops._boxes import area, intersection, suppress, to_center,
 from tensorkeep.mxnet.ops._rules import one_dtype
 
 
-class _Selected(torch.autograd.Function):
+class _Selected(torch.autograd.Function):  # type: ignore[misc]  # torch is Any to mypy
     """Rows of (batch, boxes, width) in a new order, -1 below them; their gradients go back to where they came from."""
 
     @staticmethod
