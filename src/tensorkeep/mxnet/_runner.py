@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tensorkeep.mxnet._control_flow import OPERATORS as CONTROL_FLOW
+from tensorkeep.mxnet._control_flow import control_flow
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.symbol._infer import from_user, infer_shapes, known
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Runner", "refuse_unknown"]
 
 _Tensor = torch.Tensor
-_CONTROL_FLOW = frozenset({"_foreach", "_while_loop", "_cond"})
 Monitor = Callable[[str, torch.Tensor], None]
 
 
@@ -27,7 +28,7 @@ def refuse_unknown(heads: list[Entry]) -> None:
     """Raise MXNetError with the list of all operators in the network that tensorkeep cannot compute."""
     lacking: dict[str, list[str]] = {}
     for node in _all_nodes(heads):
-        if not node.is_variable and node.operator is None and node.op not in _CONTROL_FLOW:
+        if not node.is_variable and node.operator is None and node.op not in CONTROL_FLOW:
             lacking.setdefault(node.op, []).append(node.name)
     if lacking:
         counts = Counter({op: len(names) for op, names in lacking.items()})
@@ -50,14 +51,18 @@ class _Step:
     __slots__ = ("device", "fn", "free", "given", "name", "node", "put", "take", "train")
 
     def __init__(self, node: Node, take: list[int], put: list[int]) -> None:
-        op = node.operator
-        assert op is not None
         self.node = node
         self.name = node.name
-        self.fn = op.fn
-        self.given = op.parse(node.parameters())
-        self.train = op.wants_train
-        self.device = op.wants_device
+        if node.op in CONTROL_FLOW:
+            self.fn = control_flow(node, [Runner.of(body).run for body in node.subgraphs])
+            self.given: dict[str, Any] = {}
+            self.train, self.device = True, False
+        else:
+            op = node.operator
+            assert op is not None
+            self.fn = op.fn
+            self.given = op.parse(node.parameters())
+            self.train, self.device = op.wants_train, op.wants_device
         self.take = take
         self.put = put
         self.free: list[int] = []
@@ -109,20 +114,13 @@ class Runner:
                 put.append(len(roots))
                 shares = node.operator is not None and node.operator.view and take
                 roots.append(roots[take[0]] if shares else len(roots))
-            self._steps.append(self._step(node, take, put))
+            self._steps.append(_Step(node, take, put))
         self._size = len(roots)
         self._results = [slots[id(n), i] for n, i, _ in heads]
         self._plan_clones(roots)
         self._plan_frees()
         self._sources = [k for k, step in enumerate(self._steps) if _open_source(step.node)]
         self._resolved: dict[Any, list[_Step]] = {}
-
-    def _step(self, node: Node, take: list[int], put: list[int]) -> _Step:
-        if node.op in _CONTROL_FLOW:
-            from tensorkeep.mxnet._control_flow import ControlStep
-
-            return ControlStep(node, take, put)
-        return _Step(node, take, put)
 
     def _plan_clones(self, roots: list[int]) -> None:
         """Results must not share memory with the caller's tensors or with each other."""
@@ -156,14 +154,32 @@ class Runner:
         Raises:
             MXNetError: a value is missing; an operator refuses its inputs: the node's name is in the text.
         """
+        try:
+            given = [values[name] for name, _ in self._inputs]
+        except KeyError as err:
+            raise MXNetError(f"The network needs a value for its input {err.args[0]!r}.") from None
+        return self.run(given, is_train, device=device, monitor=monitor, monitor_all=monitor_all)
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of all variables in the order in which `run` takes their values."""
+        return [name for name, _ in self._inputs]
+
+    def run(
+        self,
+        values: Sequence[torch.Tensor],
+        is_train: bool,
+        *,
+        device: torch.device | None = None,
+        monitor: Monitor | None = None,
+        monitor_all: bool = False,
+    ) -> list[torch.Tensor]:
+        """The same for tensors in the order of `inputs`, where several may have one name."""
         slots: list[Any] = [None] * self._size
-        for name, slot in self._inputs:
-            try:
-                slots[slot] = values[name]
-            except KeyError:
-                raise MXNetError(f"The network needs a value for its input {name!r}.") from None
+        for (_, slot), value in zip(self._inputs, values, strict=True):
+            slots[slot] = value
         if device is None:
-            device = slots[self._inputs[0][1]].device if self._inputs else torch.device("cpu")
+            device = values[0].device if values else torch.device("cpu")
         steps = self._steps if not self._sources else self._with_shapes(slots)
         for step in steps:
             given = step.given
@@ -225,8 +241,10 @@ def _open_source(node: Node) -> bool:
 
 def _show_inputs(node: Node, taken: list[torch.Tensor], monitor: Monitor) -> None:
     names = node.input_names()
-    for (source, index, _), tensor, name in zip(node.inputs, taken, names, strict=False):
-        monitor(source.output_name(index) if source.is_variable else f"{node.name}_{name}", tensor)
+    for (source, _, _), tensor, name in zip(node.inputs, taken, names, strict=False):
+        if source.is_variable:
+            monitor(source.name, tensor)
+        monitor(f"{node.name}_{name}", tensor)
 
 
 def _located(step: _Step, taken: list[torch.Tensor], err: Exception) -> Exception:

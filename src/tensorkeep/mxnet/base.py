@@ -11,14 +11,14 @@ __all__ = ["MXNetError", "NotImplementedForSymbol", "claim"]
 _OURS = "tensorkeep.mxnet"
 
 
-def claim(namespace: dict[str, Any]) -> None:
+def claim(namespace: dict[str, Any], path: str | None = None) -> None:
     """Give the classes and functions that a module defines MXNet's module path: "mxnet.gluon.block" and so on.
 
     Pickles then name what real MXNet has, and printed types read as its users know them. Called with `globals()` at the
-    end of a module.
+    end of a module; `path` is for a module whose things stand elsewhere in MXNet.
     """
     own = namespace["__name__"]
-    path = "mxnet" + own[len(_OURS) :]
+    path = path or "mxnet" + own[len(_OURS) :]
     for value in list(namespace.values()):
         if getattr(value, "__module__", None) == own and hasattr(value, "__qualname__"):
             value.__module__ = path
@@ -37,8 +37,8 @@ class NotImplementedForSymbol(MXNetError):
         if alias:
             text += f' (namely operator "{alias}")'
         if args:
-            text += f" with arguments ({', '.join(type(arg).__name__ for arg in args)})"
-        super().__init__(f"{text} is not supported for Symbol.")
+            text += f" with arguments ({', '.join(str(type(arg)) for arg in args)})"
+        super().__init__(f"{text} is not implemented for Symbol and only available in NDArray.")
 
 
 claim(globals())

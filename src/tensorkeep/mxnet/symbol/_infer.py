@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from tensorkeep.mxnet._control_flow import OPERATORS as CONTROL_FLOW
+from tensorkeep.mxnet._control_flow import body_facts
 from tensorkeep.mxnet._dtypes import NAMES, TORCH, name_of
 from tensorkeep.mxnet._registry import Operator, Shape
 from tensorkeep.mxnet._schema import Schema
@@ -135,6 +137,8 @@ def _operator(node: Node) -> Operator:
 
 
 def _shape_step(node: Node, shapes: Shapes) -> bool:
+    if node.op in CONTROL_FLOW:
+        return _control_step(node, shapes, infer_shapes, _shape_rows)
     op = _operator(node)
     complete = node.complete
     keys = [(id(n), i) for n, i, _ in node.inputs]
@@ -163,6 +167,24 @@ def _shape_step(node: Node, shapes: Shapes) -> bool:
     for i, (old, new) in enumerate(zip(outs, found_out, strict=False)):
         changed = _assign(shapes, (id(node), i), old, new, node) or changed
     return changed
+
+
+def _control_step(node: Node, facts: dict[Key, Any], infer: Any, rows: Any) -> bool:
+    """Loops and branches: what their bodies say."""
+    keys = [*[(id(n), i) for n, i, _ in node.inputs], *[(id(node), i) for i in range(node.outputs)]]
+    ins, outs = body_facts(node, [facts.get(key) for key in keys[: len(node.inputs)]], infer, rows)
+    changed = False
+    for key, new in zip(keys, [*ins, *outs], strict=False):
+        if new is not None and facts.get(key) is None:
+            facts[key] = new
+            changed = True
+    return changed
+
+
+def _shape_rows(count: int | None, shape: Shape) -> Shape:
+    if shape is None:
+        return None
+    return shape[1:] if count is None else (count, *shape)
 
 
 def _assign(shapes: Shapes, key: Key, old: Shape, new: Shape, node: Node) -> bool:
@@ -237,6 +259,8 @@ def run_meta(op: Operator, node: Node, tensors: list[torch.Tensor]) -> list[torc
 
 
 def _dtype_step(node: Node, dtypes: Dtypes) -> bool:
+    if node.op in CONTROL_FLOW:
+        return _control_step(node, dtypes, infer_dtypes, lambda _, dtype: dtype)
     op = _operator(node)
     complete = node.complete
     keys = [(id(n), i) for n, i, _ in node.inputs]

@@ -8,6 +8,7 @@ from typing import Any
 
 from tensorkeep.mxnet._faces import missing, public_names, signature
 from tensorkeep.mxnet._registry import Operator, get
+from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.symbol._compose import atomic, scoped
 from tensorkeep.mxnet.symbol.symbol import Symbol
 
@@ -85,7 +86,8 @@ def _plain(op: Operator, name: str) -> Callable[..., Any]:
 
 
 def _variadic(op: Operator, name: str) -> Callable[..., Any]:
-    count = op.schema.count
+    schema = op.schema
+    count = schema.count
     hint = name.lower()
 
     def function(*args: Any, **kwargs: Any) -> Any:
@@ -101,6 +103,8 @@ def _variadic(op: Operator, name: str) -> Callable[..., Any]:
         }
         if count and count not in attrs:
             attrs[count] = len(args) + len(taken)
+        if count and attrs[count] == 0:
+            raise MXNetError(f"value 0 for Parameter {count} should be greater equal to 1, {schema.called(attrs)}")
         if args and taken:
             raise TypeError(
                 "Operators with variable length input can only accept input"

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from numbers import Number
 from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
 
 from tensorkeep.core.bytesource import FileSource
 from tensorkeep.errors import TensorkeepError
 from tensorkeep.mxnet._dtypes import TORCH, flag_of, name_of, numpy_of
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError, NotImplementedForSymbol, claim
+from tensorkeep.mxnet.symbol._arithmetic import add_operators, call_later
 from tensorkeep.mxnet.symbol._compose import mismatch, replace_variables, scoped, set_attrs
 from tensorkeep.mxnet.symbol._infer import from_user, infer_dtypes, infer_shapes, known, to_user
 from tensorkeep.mxnet.symbol._json import dump, parse
@@ -42,7 +40,6 @@ class Symbol:
 
     __slots__ = ("_outputs",)
     __array_priority__ = 1000.0
-    __hash__ = None  # type: ignore[assignment]  # == gives a Symbol
 
     numpy_semantics: ClassVar[bool] = False
     _outputs: list[Entry]
@@ -434,78 +431,14 @@ class Symbol:
     del _refuse
 
     def __abs__(self) -> Any:
-        return _call("abs", self)
+        return call_later("abs", self)
 
     def __neg__(self) -> Any:
-        return _call("_MulScalar", self, scalar=-1.0)
+        return call_later("_MulScalar", self, scalar=-1.0)
 
 
-def _call(name: str, /, *args: Any, **kwargs: Any) -> Any:
-    from tensorkeep.mxnet.symbol.register import call
-
-    return call(name, *args, **kwargs)
-
-
-_ARITHMETIC = {
-    "add": ("_Plus", "_PlusScalar", "_PlusScalar", "+="),
-    "sub": ("_Minus", "_MinusScalar", "_RMinusScalar", "-="),
-    "mul": ("_Mul", "_MulScalar", "_MulScalar", "*="),
-    "truediv": ("_Div", "_DivScalar", "_RDivScalar", "/="),
-    "mod": ("_Mod", "_ModScalar", "_RModScalar", None),
-    "pow": ("_Power", "_PowerScalar", "_rpower_scalar", None),
-}
-"""Python's operator → MXNet's with a symbol, with a number, with a number on the left; how its in-place form is written."""
-
-_COMPARISONS = {
-    "eq": "_equal", "ne": "_not_equal", "gt": "_greater", "ge": "_greater_equal", "lt": "_lesser", "le": "_lesser_equal",
-}  # fmt: skip
-
-
-def _binary(symbols: str, scalars: str, numbers: Any) -> Callable[[Any, Any], Any]:
-    def method(self: Any, other: Any) -> Any:
-        if isinstance(other, Symbol):
-            return _call(symbols, self, other)
-        if isinstance(other, numbers):
-            return _call(scalars, self, scalar=other)
-        raise TypeError(f"type {type(other)} not supported")
-
-    return method
-
-
-def _reflected(name: str, scalars: str) -> Callable[[Any, Any], Any]:
-    def method(self: Any, other: Any) -> Any:
-        if isinstance(other, Symbol):
-            return getattr(other, name)(self)
-        if isinstance(other, Number):
-            return _call(scalars, self, scalar=other)
-        raise TypeError(f"type {type(other)} not supported")
-
-    return method
-
-
-def _in_place(name: str, shown: str) -> Callable[[Any, Any], Any]:
-    def method(self: Any, other: Any) -> Any:
-        raise NotImplementedForSymbol(name, shown, other)
-
-    return method
-
-
-def _add_operators() -> None:
-    def put(name: str, method: Callable[[Any, Any], Any]) -> None:
-        method.__name__ = name
-        setattr(Symbol, name, method)
-
-    for name, (symbols, scalars, reflected, shown) in _ARITHMETIC.items():
-        put(f"__{name}__", _binary(symbols, scalars, Number))
-        put(f"__r{name}__", _reflected(f"__{name}__", reflected))
-        if shown:
-            put(f"__i{name}__", _in_place(f"__i{name}__", shown))
-    for name, operator in _COMPARISONS.items():
-        put(f"__{name}__", _binary(operator, f"{operator}_scalar", (int, float, np.generic)))
-
-
-_add_operators()
-Symbol.__hash__ = None  # type: ignore[assignment]
+add_operators(Symbol)
+Symbol.__hash__ = None  # type: ignore[assignment]  # == gives a Symbol
 
 
 def _shown(node: Node) -> dict[str, str]:
