@@ -69,6 +69,8 @@ def invoke(op: Operator, inputs: Sequence[Any], attrs: dict[str, Any] | None, ou
         given["is_train"] = state.training
     if op.wants_device:
         given["device"] = ctx.torch_device
+        if op.wants_out and out is not None:
+            given["out"] = _first(out)._t
     if state.recording:
         enabled = _is_grad_enabled()
         if not enabled:

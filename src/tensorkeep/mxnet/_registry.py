@@ -7,8 +7,9 @@ A family's file in ops/ registers its functions:
 
 Arrays come as torch tensors in the order of the schema's inputs, parameters as typed keywords. A parameter that the
 function does not name (cudnn_tune, workspace) is accepted and dropped. Three names have a meaning of their own:
-`is_train` (bool: whether it behaves as in training) and `device` (torch.device, for functions that make arrays from
-nothing; "meta" when only shapes are asked: draw no random numbers then).
+`is_train` (bool: whether it behaves as in training), `device` (torch.device, for functions that make arrays from
+nothing; "meta" when only shapes are asked: draw no random numbers then) and, beside `device` only, `out` (the tensor
+that out= gave, None elsewhere; to be read, it is written by the caller).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Operator:
 
     __slots__ = (
         "_defaults", "_inputs", "_keep", "_outputs", "_visible", "bare", "dtype", "fn", "mutates", "name", "schema",
-        "shape", "view", "wants_device", "wants_train",
+        "shape", "view", "wants_device", "wants_out", "wants_train",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +79,7 @@ class Operator:
         names = inspect.signature(fn).parameters
         self.wants_train = "is_train" in names
         self.wants_device = "device" in names
+        self.wants_out = "out" in names
         defaults = fn.__kwdefaults__ or {}
         for key, value in defaults.items():
             if type(value) is float and key in schema.params:  # 0.2 is float32's 0.200000003 in MXNet
