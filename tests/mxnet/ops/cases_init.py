@@ -1,6 +1,8 @@
-"""Arrays made from nothing."""
+"""Arrays made from nothing, or from the shape of another one."""
 
-from tests.mxnet.ops.case import Case
+from tests.mxnet.ops.case import Case, Given, Rand
+
+NAN = float("nan")
 
 CASES = [
     Case("_zeros", (), {"shape": (2, 3)}),
@@ -17,5 +19,63 @@ CASES = [
     Case("_ones", (), {"shape": (2, 3), "dtype": "int64"}),
     Case("_ones", (), {"shape": ()}, np=True),
     Case("_ones", (), {"shape": (0,)}, error=True),
+    Case("_full", (), {"shape": (2, 3), "value": 1.7}),
+    Case("_full", (), {"shape": (2, 3), "value": 1.7, "dtype": "int32"}),
+    Case("_full", (), {"shape": (2,), "value": -1.7, "dtype": "int8"}),
+    Case("_full", (), {"shape": (2,), "value": 1, "dtype": "bool"}),
+    Case("_full", (), {"value": 1.7}, error=True),
+    Case("_full", (), {"shape": (2, 3)}, error=True),
+    Case("_eye", (), {"N": 3}),
+    Case("_eye", (), {"N": 2, "M": 3, "k": 1}),
+    Case("_eye", (), {"N": 3, "M": 2, "k": -1, "dtype": "int32"}),
+    Case("_arange", (), {"start": 5}),
+    Case("_arange", (), {"start": 1, "stop": 6, "step": 2, "repeat": 2}),
+    Case("_arange", (), {"start": 0, "stop": 1, "step": 0.1}),
+    Case("_arange", (), {"start": 0, "stop": 1, "step": 0.1, "dtype": "float64"}),
+    Case("_arange", (), {"start": 5, "stop": 1, "step": -1.5}),
+    Case("_arange", (), {"start": 0.5, "stop": 5, "step": 1.5, "dtype": "float16"}),
+    Case("_arange", (), {"start": 1.5, "stop": 6.7, "step": 2.5, "dtype": "int32"}),
+    Case("_arange", (), {"start": 0, "stop": 300, "step": 100, "dtype": "uint8"}),
+    Case("_arange", (), {"start": 0, "stop": 4, "dtype": "int64"}),
+    Case("_arange", (), {"start": 2, "stop": 2}, np=True, error=True),
+    Case("_arange", (), {"start": 5, "stop": 1}, error=True),
+    Case("_arange", (), {"start": 1, "stop": 5, "step": 0}, error=True),
+    Case("_arange", (), {"start": 5, "infer_range": True}, error=True),
+    Case("_arange", (), error=True, note="no start"),
+    Case("_linspace", (), {"start": 0, "stop": 1, "num": 5}),
+    Case("_linspace", (), {"start": 0, "stop": 1, "num": 5, "endpoint": False}),
+    Case("_linspace", (), {"start": 0, "stop": 10, "num": 4, "dtype": "int32"}),
+    Case("_linspace", (), {"start": 0, "stop": 10, "num": 4, "dtype": "float16"}),
+    Case("_linspace", (), {"start": 3, "stop": 10, "num": 1}),
+    Case("_linspace", (), {"start": 3, "stop": 10, "num": 0}, np=True),
+    Case("_linspace", (), {"start": 3, "stop": 10, "num": -1}, error=True),
+    *[
+        case
+        for op in ("zeros_like", "ones_like", "shape_array", "size_array")
+        for case in [
+            Case(op, (Given([[1, NAN, 3]]),)),
+            Case(op, (Given([True, False], "bool"),)),
+            Case(op, (Rand((2, 0), "int32"),), np=True),
+            Case(op, (Rand((), "float64"),), np=True),
+        ]
+    ],
+    Case("_contrib_arange_like", ((2, 3),)),
+    Case("_contrib_arange_like", ((2, 3),), {"axis": 1, "start": 1, "step": 0.5}),
+    Case("_contrib_arange_like", ((2, 3),), {"axis": -1, "repeat": 2}),
+    Case("_contrib_arange_like", ((2, 3),), {"repeat": 4}),
+    Case("_contrib_arange_like", (Rand((2, 3), "float64"),), {"start": 0.5}),
+    Case("_contrib_arange_like", (Rand((2, 3), "float16"),), {"start": 0.5}),
+    Case("_contrib_arange_like", (Rand((2, 3), "int32"),), {"start": 2}),
+    Case("_histogram", (Given([1, 2, 3, 4, 5]),), {"bin_cnt": 3, "range": (0, 5)}),
+    Case("_histogram", (Given([0.1, 0.2, 0.3, 0.7]),), {"bin_cnt": 10, "range": (0, 1)}),
+    Case("_histogram", (Given([[1, 2], [3, 5]]), Given([1, 3, 5]))),
+    Case("_histogram", (Given([1, 2, 3, 5, 9, -1, 10]),), {"bin_cnt": 4, "range": (1, 9)}, note="outside"),
+    Case("_histogram", (Given([1, 2, 3, 5, 9], "int32"),), {"bin_cnt": 4, "range": (1, 9)}),
+    Case("_histogram", (Given([1, 2, 3, 5, 9], "float64"),), {"bin_cnt": 4, "range": (1, 9)}),
+    Case("_histogram", (Given([1, 2]),), {"bin_cnt": 4}, error=True),
+    Case("_histogram", (Given([1, 2]),), {"bin_cnt": 4, "range": (3, 1)}, error=True),
+    Case("_histogram", (Given([1, 2], "int32"), Given([1, 2, 3])), error=True),
+    Case("_onehot_encode", (Given([1, 0]), Given([[7, 7, 7], [7, 7, 7]]))),
+    Case("fill_element_0index", ((2, 3), Given([5, 6]), Given([1, 2]))),
 ]
 CASES = [Case(**{**vars(case), "grad": False}) for case in CASES]

@@ -41,3 +41,38 @@ CASES = [
     Case("max", (Rand((0, 3)),), np=True, error=True),
     Case("max", (Rand((0, 3)),), {"axis": 0}, np=True, error=True),
 ]
+CASES += [
+    Case("norm", (TABLE,), {"axis": 1}, note="zero and NaN"),
+    Case("norm", (TABLE,), {"axis": 1, "ord": 1}, note="zero and NaN"),
+    *[
+        case
+        for order in (1, 2)
+        for case in [
+            Case("norm", (Rand((2, 3, 4)),), {"ord": order}),
+            Case("norm", (Rand((2, 3, 4)),), {"ord": order, "axis": 1}),
+            Case("norm", (Rand((2, 3, 4)),), {"ord": order, "axis": (0, -1)}),
+            Case("norm", (Rand((2, 3, 4)),), {"ord": order, "axis": (0, 1, 2)}),
+            Case("norm", (Rand((2, 3, 4)),), {"ord": order, "axis": -1, "keepdims": True}),
+            Case("norm", (Rand((2, 3), "float64"),), {"ord": order, "axis": 1}),
+            Case("norm", (Rand((2, 3), "float16"),), {"ord": order, "axis": 1}, rtol=1e-2),
+            Case("norm", (Rand(()),), {"ord": order}, np=True),
+            Case("norm", (Rand((0, 2)),), {"ord": order}, np=True, grad=False),
+        ]
+    ],
+    Case("norm", (Given([[3, -4], [1, 2]], "int32"),), {"ord": 1, "axis": 1}),
+    Case("norm", (Given([1e30, 1e30]),), note="large"),
+    Case("norm", (Given([1e-30, 1e-30]),), note="small"),
+    Case("norm", (Rand((2, 3)),), {"out_dtype": "float32"}),
+    Case("norm", (Rand((2, 3)),), {"out_dtype": "float64"}, error=True),
+    Case("norm", (Rand((2, 3)),), {"ord": 3}, error=True),
+    Case("norm", (Rand((2, 3)),), {"axis": 2}, error=True),
+    Case("moments", (Rand((2, 3, 4)),), {"axes": 0}),
+    Case("moments", (Rand((2, 3, 4)),), {"axes": (0, 2)}),
+    Case("moments", (Rand((2, 3)),), {"axes": (0, 1)}),
+    Case("moments", (Rand((2, 3)),), {"axes": -1, "keepdims": True}),
+    Case("moments", (Rand((2, 3), "float64"),), {"axes": 0}),
+    Case("moments", (Rand((2, 3), "float16"),), {"axes": 0}, rtol=1e-2),
+    Case("moments", (Given([[1, 2], [3, 5]], "int32"),), {"axes": 0}),
+    Case("moments", (Rand((2, 3)),), error=True),
+    Case("moments", (Rand((2, 3)),), {"axes": 3}, error=True),
+]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from tensorkeep.mxnet._registry import Attrs
+from tensorkeep.mxnet.ops._shapes import DTypes
 
 __all__ = ["as_tensor", "fit", "scalar_dtype"]
 
@@ -51,7 +50,7 @@ def as_tensor(scalar: float, data: Tensor) -> Tensor:
     return torch.scalar_tensor(scalar, dtype=data.dtype, device=data.device)
 
 
-def scalar_dtype(dtypes: list[str | None], attrs: Attrs) -> tuple[Sequence[str | None], Sequence[str | None]]:
+def scalar_dtype(dtypes: list[str | None], attrs: Attrs) -> DTypes:
     """The rule for dtypes: the array's own, int64 of bool, float64 of whole numbers with is_int=False."""
     dtype = dtypes[0]
     if dtype is None or dtype.startswith(("float", "bfloat")):

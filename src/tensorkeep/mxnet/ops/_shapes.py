@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from tensorkeep.mxnet._registry import Attrs, Shape
 from tensorkeep.mxnet.base import MXNetError
 
-__all__ = ["Axes", "broadcast", "join", "reduced", "reduced_axes"]
+__all__ = ["Axes", "DTypes", "Shapes", "broadcast", "join", "reduced", "reduced_axes"]
+
+Axes = tuple[int, ...] | None
+"""The axes that an attribute names; None and () for all."""
+Shapes = tuple[Sequence[Shape], Sequence[Shape]]
+"""What a rule for shapes gives: of the inputs, of the outputs."""
+DTypes = tuple[Sequence[str | None], Sequence[str | None]]
+"""What a rule for dtypes gives: of the inputs, of the outputs."""
 
 
 def join(a: Shape, b: Shape, what: str = "shapes") -> Shape:
@@ -28,7 +35,7 @@ def join(a: Shape, b: Shape, what: str = "shapes") -> Shape:
     return tuple(joined)
 
 
-def broadcast(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Sequence[Shape]]:
+def broadcast(shapes: list[Shape], attrs: Attrs) -> Shapes:
     """Two inputs, one output with both broadcast; nothing is known of an input from the output."""
     left, right = shapes
     if left is None or right is None:
@@ -41,10 +48,6 @@ def broadcast(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Seque
             raise MXNetError(f"operands could not be broadcast together with shapes {list(left)} {list(right)}")
         out.append(y if x == 1 else x if y == 1 else max(x, y))
     return shapes, [tuple(out)]
-
-
-Axes = tuple[int, ...] | None
-"""The axes that an attribute names; None and () for all."""
 
 
 def reduced_axes(shape: Sequence[int], axis: Axes, exclude: bool = False) -> tuple[int, ...]:
@@ -67,7 +70,7 @@ def reduced_axes(shape: Sequence[int], axis: Axes, exclude: bool = False) -> tup
     return tuple([a for a in range(rank) if a not in axes]) if exclude else tuple(axes)
 
 
-def reduced(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Sequence[Shape]]:
+def reduced(shapes: list[Shape], attrs: Attrs) -> Shapes:
     """One input, one output without (keepdims: with length 1 at) the axes of `axis`; (1,) when none is left."""
     data = shapes[0]
     if data is None:

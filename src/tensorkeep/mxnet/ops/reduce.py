@@ -8,8 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tensorkeep.mxnet._registry import operator
-from tensorkeep.mxnet.ops._shapes import Axes, reduced, reduced_axes
+from tensorkeep.mxnet._dtypes import NAMES, TORCH
+from tensorkeep.mxnet._registry import Attrs, Shape, operator
+from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.ops._elementwise import with_partials
+from tensorkeep.mxnet.ops._shapes import Axes, Shapes, reduced, reduced_axes
 
 _Reduce = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 
@@ -133,3 +136,63 @@ _REDUCTIONS: dict[str, tuple[_Reduce, str]] = {
 
 for _name, (_fn, _text) in _REDUCTIONS.items():
     operator(_name, shape=reduced)(_reducing(_fn, _text))
+
+
+class _Norm(torch.autograd.Function):
+    """The Euclidean norm; the derivative is x / norm, NaN where that is 0 as in MXNet."""
+
+    @staticmethod
+    def forward(ctx: Any, data: Tensor, axes: tuple[int, ...]) -> Tensor:
+        wide = torch.float64 if data.dtype is torch.float32 else torch.float32  # squares must not overflow
+        wide = data.dtype if data.dtype is torch.float64 else wide
+        found = torch.linalg.vector_norm(data, 2, axes, True, dtype=wide).to(data.dtype)
+        ctx.save_for_backward(data, found)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, head: Tensor) -> tuple[Tensor, None]:
+        data, found = ctx.saved_tensors
+        return head * (data / found), None
+
+
+_absolute = with_partials(torch.abs, lambda x, y: torch.sign(x))
+
+
+@operator("norm", shape=reduced)
+def norm(
+    data: Tensor, *, ord: int = 2, axis: Axes = None, out_dtype: str | None = None, keepdims: bool = False
+) -> Tensor:
+    """The Euclidean norm over axes, or with ord=1 the sum of the absolute values; axis None or () for all."""
+    if ord not in (1, 2):
+        raise MXNetError("norm only supports ord=1 and ord=2")
+    if out_dtype is not None and TORCH[out_dtype] is not data.dtype:
+        raise MXNetError(f"norm of {NAMES[data.dtype]} is not given as {out_dtype}: cast data before it.")
+    axes = reduced_axes(data.shape, axis)
+    if not axes:
+        data, axes, keepdims = data.unsqueeze(-1), (-1,), False
+    if ord == 1:
+        found = torch.sum(_absolute(data), axes, keepdims, dtype=data.dtype)
+    elif data.is_floating_point():
+        found = _squeezed(_Norm.apply(data, axes), axes, keepdims)
+    else:
+        found = torch.linalg.vector_norm(data.double(), 2, axes, keepdims).to(data.dtype)
+    return found if found.dim() else found.reshape(1)
+
+
+def _moments_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
+    ins, outs = reduced(shapes, {"axis": attrs["axes"], "keepdims": attrs["keepdims"]})
+    return ins, [outs[0], outs[0]]
+
+
+@operator("moments", outputs=2, shape=_moments_shapes)
+def moments(data: Tensor, *, axes: Axes = None, keepdims: bool = False) -> tuple[Tensor, Tensor]:
+    """The mean and the variance (of a population) over axes, which must be named."""
+    if not axes:
+        raise MXNetError(
+            "Empty axes is not supported, if you would like to do global moments, please pass all axes to axes argument"
+        )
+    over = reduced_axes(data.shape, axes)
+    mean = _mean(data, over, True)
+    variance = _mean(torch.square(data - mean), over, keepdims)
+    mean = _squeezed(mean, over, keepdims)
+    return (mean, variance) if mean.dim() else (mean.reshape(1), variance.reshape(1))

@@ -66,7 +66,10 @@ def _with_scalar(fn: Callable[[Tensor, float], Tensor], text: str) -> Callable[.
             data, scalar = fit(data, scalar, is_int)
         return fn(data, scalar)
 
-    scalar_operator.__doc__ = f"{text}\n\nThe number takes the dtype of the array: whole numbers cut it off (is_int=False computes in float64)."
+    scalar_operator.__doc__ = (
+        f"{text}\n\nThe number takes the dtype of the array: of whole numbers it is cut off, unless is_int=False, which "
+        "computes in float64."
+    )
     return scalar_operator
 
 
