@@ -184,7 +184,7 @@ def _detection_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
     scores, _, anchor = shapes
     if scores is None or anchor is None:
         return shapes, [None]
-    batch, classes, count = scores
+    batch, _, count = scores
     return [scores, (batch, count * 4 if count >= 0 else -1), anchor], [(batch, count, 6)]
 
 
