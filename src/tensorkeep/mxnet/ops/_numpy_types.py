@@ -12,12 +12,16 @@ from tensorkeep.mxnet._dtypes import NAMES, TORCH
 from tensorkeep.mxnet.base import MXNetError
 
 __all__ = [
-    "comparing", "differ", "floats_only", "kind", "mixed", "mixing", "named", "promote", "quotient", "scalar_quotient",
-    "unlike",
+    "InvalidValue", "comparing", "differ", "floats_only", "kind", "mixed", "mixing", "named", "promote", "quotient",
+    "scalar_quotient", "unlike",
 ]  # fmt: skip
 
 Names = Sequence[str | None]
 _C_NAMES = {torch.int8: "char", torch.uint8: "unsigned char", torch.int32: "int", torch.int64: "long"}
+
+
+class InvalidValue(MXNetError, ValueError):
+    """What MXNet's newer operators raise for a value that they do not take: a ValueError."""
 
 
 def named(dtype: torch.dtype) -> str:

@@ -116,3 +116,15 @@ def around(x: Tensor, *, decimals: int = 0) -> Tensor:
     values = x if x.dtype.is_floating_point else x.double()
     scaled = values * scale
     return (torch.trunc(scaled + torch.copysign(torch.full_like(scaled, 0.5), scaled)) / scale).to(x.dtype)
+
+
+@operator("_npx_relu", shape="same")
+def relu(data: Tensor) -> Tensor:
+    """The elements above 0; 0 in the place of the others."""
+    return torch.relu(data)
+
+
+@operator("_npx_sigmoid", shape="same")
+def sigmoid(data: Tensor) -> Tensor:
+    """1 / (1 + exp(-x)); whole numbers are computed in float64 and cut."""
+    return torch.sigmoid(data) if data.dtype.is_floating_point else torch.sigmoid(data.double()).to(data.dtype)
