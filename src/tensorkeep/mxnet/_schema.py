@@ -223,8 +223,9 @@ def _or_none(parse: Callable[[Value], Value]) -> Callable[[Value], Value]:
 
 def _choice(type_: str) -> Callable[[Value], Value]:
     texts = [item.strip() for item in type_[1:-1].split(",")]
-    values = {item[1:-1] for item in texts if item != "None"}
-    none = "None" in texts
+    # Some types list None, some 'None': the same text stands for no choice in both.
+    none = "None" in texts or "'None'" in texts
+    values = {item[1:-1] for item in texts if item.strip("'") != "None"}
 
     def parse_choice(value: Value) -> Value:
         if type(value) is str and value in values:
