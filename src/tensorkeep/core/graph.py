@@ -221,7 +221,7 @@ _OUTPUT_NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("BatchNorm", "BatchNorm_v1", "CuDNNBatchNorm", "InstanceNorm"), ("output", "mean", "var")),
     **dict.fromkeys(("_contrib_SyncBatchNorm", "_npx_batch_norm"), ("output", "mean", "var")),
     **dict.fromkeys(("GroupNorm", "LayerNorm", "_npx_layer_norm"), ("output", "mean", "std")),
-    **dict.fromkeys(("Dropout", "_npx_dropout"), ("output", "mask")),
+    **dict.fromkeys(("Dropout", "LeakyReLU", "_npx_dropout", "_npx_leaky_relu"), ("output", "mask")),
     **dict.fromkeys(("ROIPooling", "_npx_roi_pooling"), ("output", "maxidx")),
     **dict.fromkeys(("_contrib_MultiBoxTarget", "_npx_multibox_target"), ("loc_target", "loc_mask", "cls_target")),
     **dict.fromkeys(("_contrib_MultiProposal", "_contrib_Proposal"), ("output", "score")),

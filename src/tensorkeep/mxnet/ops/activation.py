@@ -80,8 +80,7 @@ def _is_rrelu(attrs: Attrs) -> int:
 @operator(
     "LeakyReLU",
     inputs=taking("data", "gamma", gamma=lambda a: a["act_type"] == "prelu"),
-    outputs=2,
-    visible=_is_rrelu,
+    outputs=_is_rrelu,
     shape=_leaky_shapes,
 )
 def leaky_relu(

@@ -94,7 +94,13 @@ def batch_normalization(
     return out, mean, scale
 
 
-@operator("BatchNorm_v1", outputs=3, visible=_seen, shape=_batch_shapes, dtype=_batch_dtypes)
+_WITH_MOMENTS = ("data", "gamma", "beta", "moving_mean", "moving_var")
+"""What BatchNorm_v1 takes; its schema does not list the auxiliary states."""
+
+
+@operator(
+    "BatchNorm_v1", inputs=lambda _: _WITH_MOMENTS, outputs=3, visible=_seen, shape=_batch_shapes, dtype=_batch_dtypes
+)
 def batch_normalization_v1(
     data: Tensor, gamma: Tensor, beta: Tensor, moving_mean: Tensor, moving_var: Tensor, *, eps: float = _EPS_BN_F,
     momentum: float = _MOMENTUM, fix_gamma: bool = True, use_global_stats: bool = False, output_mean_var: bool = False,
