@@ -32,6 +32,9 @@ _LOSSES = frozenset(
 )  # fmt: skip
 """Operators whose gradient does not depend on that of their output."""
 
+_RANDOM = ("_random_", "_sample_", "sample_", "_npi_uniform", "_npi_normal", "_npi_bernoulli", "_npi_gamma")
+"""Operators whose results have gradients and are drawn at random, in training or not."""
+
 _NO_LOSS = (
     "Because the last operator is not Loss function, head_gradient is required when calling backward. If you are "
     "attempting to minimize the output as an objective, please modify your network and pass it through the make_loss "
@@ -61,6 +64,8 @@ class Executor:
         self._argument_names = symbol.list_arguments()
         self._auxiliary_names = symbol.list_auxiliary_states()
         self._requests: list[str] = []
+        # backward() after forward(is_train=False) runs the network again; random numbers must stay the same.
+        self._draws = any(node.op.startswith(_RANDOM) for node in post_order(symbol._outputs))
         self._order: list[tuple[bool, int]] = []
         self._leaves: list[tuple[int, torch.Tensor]] = []
         self._results: list[torch.Tensor] | None = None
@@ -149,7 +154,7 @@ class Executor:
                         f"Shape not match! Argument {name}, need: {arguments[name].shape}, received: {array.shape}"
                     )
                 _copy(array, arguments[name])
-        results = self._run(bool(is_train), record=bool(is_train))
+        results = self._run(bool(is_train), record=bool(is_train) or self._draws)
         if self._outputs is None:
             self._outputs = [wrap(tensor.detach(), self._ctx, NDArray) for tensor in results]
         else:
@@ -230,7 +235,7 @@ class Executor:
             raise MXNetError(
                 f"operands shape mismatch from.shape = {_listed(given.shape)} to.shape={_listed(result.shape)}"
             )
-        return given._t.detach().to(result.device, result.dtype)  # type: ignore[no-any-return]  # torch is Any
+        return given._t.detach().to(result.device, result.dtype)
 
     def _put(self, at: int, gradient: torch.Tensor | None) -> None:
         # In place: others hold the array, or it is a part of a larger one.

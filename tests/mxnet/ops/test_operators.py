@@ -22,7 +22,9 @@ from tensorkeep.mxnet._invoke import invoke  # noqa: E402
 from tensorkeep.mxnet._registry import get  # noqa: E402
 from tensorkeep.mxnet._state import state  # noqa: E402
 from tensorkeep.mxnet.base import MXNetError  # noqa: E402
+from tensorkeep.mxnet.context import cpu  # noqa: E402
 from tensorkeep.mxnet.ndarray.ndarray import NDArray, array  # noqa: E402
+from tensorkeep.mxnet.symbol import Variable, compose, load_json  # noqa: E402
 from tests.mxnet.ops.case import Case  # noqa: E402
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "mxnet" / "ops"
@@ -111,3 +113,42 @@ def test_operator_gives_what_mxnet_gives(family: str, case: Case) -> None:
             compare(plain(arrays[i].grad), want[f"grad{i}"], case, f"gradient of input {i}")
     for i, (a, before) in enumerate(zip(arrays, case.arrays(), strict=True)):
         compare(plain(a), want.get(f"in{i}", before), case, f"input {i} afterwards")
+
+
+@pytest.mark.usefixtures("semantics")
+@pytest.mark.parametrize(("family", "case"), [p for p in CASES if p.values[1].symbolic and not p.values[1].error])
+def test_operator_in_a_network_gives_the_same(family: str, case: Case) -> None:
+    """A symbol of the call, through its JSON and bound to the inputs, gives what MXNet's eager call gave; the shapes and
+    dtypes that are inferred are those of the run."""
+    facts, want = expected(family, case)
+    arrays = [array(a, dtype=a.dtype) for a in case.arrays()]
+    names = [f"in{i}" for i in range(len(arrays))]
+    symbol = compose(get(case.op), [Variable(name) for name in names], case.attrs, "node")
+    symbol = load_json(symbol.tojson(remove_amp_cast=False))
+    given = dict(zip(names, arrays, strict=True))
+    aux = {name: given[name] for name in symbol.list_auxiliary_states()}
+    args = {name: given[name] for name in symbol.list_arguments()}
+    floats = [n for n, a in args.items() if case.grad and np.dtype(a.dtype).kind == "f"]
+    grads = {name: array(np.zeros(given[name].shape), dtype=given[name].dtype) for name in floats}
+
+    shapes = symbol.infer_shape(**{name: a.shape for name, a in given.items()})
+    dtypes = symbol.infer_type(**{name: a.dtype for name, a in given.items()})
+    executor = symbol.bind(cpu(), args, grads, dict.fromkeys(floats, "write"), aux)
+    if case.seed is not None:
+        random.seed(case.seed)
+    outs = executor.forward(is_train=case.train)
+
+    assert len(outs) == facts["outputs"]
+    assert shapes[1] == [out.shape for out in outs]
+    assert dtypes[1] == [out.dtype for out in outs]
+    for i, out in enumerate(outs):
+        compare(plain(out), want[f"out{i}"], case, f"output {i}")
+    if case.grad:
+        kept = [i for i, out in enumerate(outs) if np.dtype(out.dtype).kind == "f"]
+        made = case.heads([outs[i].shape for i in kept], [outs[i].dtype for i in kept])
+        heads = [array(np.zeros(out.shape), dtype=out.dtype) for out in outs]
+        for i, head in zip(kept, made, strict=True):
+            heads[i] = array(head, dtype=head.dtype)
+        executor.backward(heads)
+        for name in floats:
+            compare(plain(grads[name]), want[name.replace("in", "grad")], case, f"gradient of {name}")

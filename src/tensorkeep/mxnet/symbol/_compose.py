@@ -80,6 +80,8 @@ def atomic(
         texts[key if key[:2] == "__" or not hidden_suffix(key) else annotation(key, text)] = text
     node = Node(op.name, "", texts)
     wanted = op.input_names(node.complete)
+    if op.schema.variadic and not op.schema.count:  # nothing but the call says how many it takes
+        wanted += [f"arg{i}" for i in range(len(wanted), len(inputs))]
     node.name = scope_of(NameManager).get(name, hint)
     if isinstance(inputs, Mapping):
         node.inputs = _by_name(node, wanted, inputs)

@@ -59,7 +59,7 @@ def _graph(heads: list[Entry], attrs: dict[str, Any], remove_amp_cast: bool) -> 
                 tuple([_graph(sub, {}, remove_amp_cast) for sub in node.subgraphs]),
             )
         )
-        rows.append(rows[-1] + (1 if node.is_variable else node.outputs))
+        rows.append(rows[-1] + (1 if node.is_variable else node.counted))
     found = tuple([(at[id(n)], i, v) for n, i, v in heads])
     return Graph(tuple(nodes), found, node_row_ptr=tuple(rows), attrs=MappingProxyType(attrs))
 
