@@ -17,7 +17,7 @@ from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import claim
 
 __all__ = [
-    "HookHandle", "check_sha1", "clip_global_norm", "download", "shape_is_known", "split_and_load", "split_data",
+    "HookHandle", "check_sha1", "clip_global_norm", "data_dir", "download", "shape_is_known", "split_and_load", "split_data",
 ]  # fmt: skip
 
 _CHUNK_NBYTES = 1 << 20
@@ -132,6 +132,11 @@ def download(
         f"{problem}, and tensorkeep.mxnet downloads nothing. Fetch {url} by other means and put it at "
         f"{os.path.abspath(target)}."
     )
+
+
+def data_dir() -> str:
+    """The folder for datasets and models: $MXNET_HOME, by default ~/.mxnet."""
+    return os.environ.get("MXNET_HOME") or os.path.join(os.path.expanduser("~"), ".mxnet")
 
 
 def _get_repo_url() -> str:
