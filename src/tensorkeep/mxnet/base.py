@@ -6,7 +6,7 @@ from typing import Any
 
 from tensorkeep.errors import TensorkeepError
 
-__all__ = ["MXNetError", "NotImplementedForSymbol", "claim"]
+__all__ = ["MXNetError", "NotImplementedForSymbol", "NotSupportedForSparseNDArray", "claim"]
 
 _OURS = "tensorkeep.mxnet"
 
@@ -39,6 +39,18 @@ class NotImplementedForSymbol(MXNetError):
         if args:
             text += f" with arguments ({', '.join(str(type(arg)) for arg in args)})"
         super().__init__(f"{text} is not implemented for Symbol and only available in NDArray.")
+
+
+class NotSupportedForSparseNDArray(MXNetError):
+    """A method of NDArray was called on a sparse array, which does not have it."""
+
+    def __init__(self, function: Any, alias: str | None, *args: Any) -> None:
+        text = f"Function {function.__name__}"
+        if alias:
+            text += f' (namely operator "{alias}")'
+        if args:
+            text += f" with arguments ({', '.join(str(type(arg)) for arg in args)})"
+        super().__init__(f"{text} is not supported for SparseNDArray and only available in NDArray.")
 
 
 claim(globals())
