@@ -33,6 +33,10 @@ if TYPE_CHECKING:
         verify,
         writer,
     )
+    from tensorkeep.checkpoint.averaging import average
+    from tensorkeep.checkpoint.checkpointer import Checkpointer, NotCapturedWarning, SaveHandle
+    from tensorkeep.checkpoint.policies import every, keep_all, keep_best, keep_every, keep_last
+    from tensorkeep.checkpoint.steps import Step
     from tensorkeep.core.loadreport import LoadReport
     from tensorkeep.core.plan import Receipt
     from tensorkeep.core.reports import ScanReport, VerifyReport
@@ -46,12 +50,14 @@ if TYPE_CHECKING:
         MissingExtraError,
         NotEnoughSpaceError,
         SaveError,
+        StepExistsError,
         TensorkeepError,
         TensorNotFoundError,
         TruncatedFileError,
         UnsafeFileError,
         UnsupportedDataError,
         UnsupportedFormatError,
+        WriterConflictError,
     )
 
 _HOMES = {
@@ -73,6 +79,10 @@ _HOMES = {
         "writer",
     ),
     "tensorkeep.adapters._propose": ("Match",),
+    "tensorkeep.checkpoint.averaging": ("average",),
+    "tensorkeep.checkpoint.checkpointer": ("Checkpointer", "NotCapturedWarning", "SaveHandle"),
+    "tensorkeep.checkpoint.policies": ("every", "keep_all", "keep_best", "keep_every", "keep_last"),
+    "tensorkeep.checkpoint.steps": ("Step",),
     "tensorkeep.core.loadreport": ("LoadReport",),
     "tensorkeep.core.plan": ("Receipt",),
     "tensorkeep.core.reports": ("ScanReport", "VerifyReport"),
@@ -86,12 +96,14 @@ _HOMES = {
         "MissingExtraError",
         "NotEnoughSpaceError",
         "SaveError",
+        "StepExistsError",
         "TensorNotFoundError",
         "TensorkeepError",
         "TruncatedFileError",
         "UnsafeFileError",
         "UnsupportedDataError",
         "UnsupportedFormatError",
+        "WriterConflictError",
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -110,13 +122,23 @@ __all__ = [  # noqa: RUF022  # the verbs first
     "load_parameters",
     "graft",
     "match",
+    "Checkpointer",
+    "every",
+    "keep_last",
+    "keep_best",
+    "keep_every",
+    "keep_all",
+    "average",
     "Diff",
     "Inert",
     "LoadReport",
     "Match",
+    "NotCapturedWarning",
     "Receipt",
+    "SaveHandle",
     "ScanReport",
     "SparseTensor",
+    "Step",
     "Tensor",
     "TensorFile",
     "TensorSpec",
@@ -128,12 +150,14 @@ __all__ = [  # noqa: RUF022  # the verbs first
     "MissingExtraError",
     "NotEnoughSpaceError",
     "SaveError",
+    "StepExistsError",
     "TensorNotFoundError",
     "TensorkeepError",
     "TruncatedFileError",
     "UnsafeFileError",
     "UnsupportedDataError",
     "UnsupportedFormatError",
+    "WriterConflictError",
 ]
 
 

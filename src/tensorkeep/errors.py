@@ -11,6 +11,8 @@
     ├── MismatchError (ValueError)               file and model, or file and request, do not fit
     ├── NotEnoughSpaceError (OSError)            the disk cannot hold what is to be written
     ├── SaveError (OSError)                      writing failed; the old file is untouched
+    ├── StepExistsError (FileExistsError)        a checkpoint's step of that number is there already
+    ├── WriterConflictError (RuntimeError)       another process writes steps into the directory
     └── MissingExtraError (ImportError)          an optional package is not installed
 
 Catch `TensorkeepError` for all of them. None is a SystemExit, MemoryError or RecursionError, whatever the file holds.
@@ -27,12 +29,14 @@ __all__ = [
     "MissingExtraError",
     "NotEnoughSpaceError",
     "SaveError",
+    "StepExistsError",
     "TensorNotFoundError",
     "TensorkeepError",
     "TruncatedFileError",
     "UnsafeFileError",
     "UnsupportedDataError",
     "UnsupportedFormatError",
+    "WriterConflictError",
 ]
 
 
@@ -106,3 +110,14 @@ class SaveError(TensorkeepError, OSError):
 
 class MissingExtraError(TensorkeepError, ImportError):
     """An optional package that this call needs is not installed; the text says how to get it."""
+
+
+class StepExistsError(TensorkeepError, FileExistsError):
+    """A step of that number is there already. It was not touched."""
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
+
+class WriterConflictError(TensorkeepError, RuntimeError):
+    """Another process writes steps into the directory. Nothing was written."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from tensorkeep.core.hashing import Digest
-from tensorkeep.core.plan import Deferred, Receipt, WritePlan
+from tensorkeep.core.plan import Receipt, WritePlan
 from tensorkeep.core.tensor import Tensor
 from tensorkeep.core.tree import Content
 from tensorkeep.errors import TensorkeepError
@@ -50,7 +50,7 @@ def write_shards(path: str, content: Content, shard_nbytes: int) -> Receipt:
 
 
 def _write(folder: str, stem: str, content: Content, groups: list[dict[str, Tensor]]) -> Receipt:
-    from tensorkeep.formats._safetensors_write import header_digits, plan_file
+    from tensorkeep.formats._safetensors_write import header_digits, noting_header, plan_file
     from tensorkeep.formats._shards import index_bytes, shard_name
     from tensorkeep.storage.writing import write_file
 
@@ -69,7 +69,7 @@ def _write(folder: str, stem: str, content: Content, groups: list[dict[str, Tens
     try:
         for name, tensors in zip(names, groups, strict=True):
             plan = plan_file("safetensors", tensors, {})
-            header = _noting_header(plan)
+            header = noting_header(plan)
             written.append(os.path.join(folder, name))
             receipt = write_file(written[-1], plan)
             nbytes += receipt.nbytes
@@ -87,20 +87,6 @@ def _write(folder: str, stem: str, content: Content, groups: list[dict[str, Tens
         raise
     _remove_old(folder, stem, before, set(names))
     return Receipt(index, "safetensors-sharded", nbytes, len(content.tensors), (*written, index), digests)
-
-
-def _noting_header(plan: WritePlan) -> list[bytes]:
-    """A list that gets the header when it is made: its checksum goes into the index."""
-    made: list[bytes] = []
-    header = plan.segments[0]
-    assert isinstance(header, Deferred)
-
-    def make(digests: Mapping[str, Digest]) -> bytes:
-        made.append(header.make(digests))
-        return made[-1]
-
-    plan.segments[0] = Deferred(header.nbytes, make)
-    return made
 
 
 def _named_by(index: str) -> set[str]:

@@ -24,7 +24,7 @@ from tensorkeep.formats._safetensors import (
     header_hash,
 )
 
-__all__ = ["check_metadata", "code_of", "header_digits", "place_header", "plan_file"]
+__all__ = ["check_metadata", "code_of", "header_digits", "noting_header", "place_header", "plan_file"]
 
 _CODE_OF = {dtype: code for code, dtype in CODES.items()}
 _ZEROS = "0" * 32
@@ -186,3 +186,17 @@ def header_digits(raw: bytes) -> str:
     """The header's checksum as it stands in a header of ours."""
     at = raw.index(f'"{HEADER_KEY}":"'.encode()) + len(HEADER_KEY) + 4
     return raw[at : at + 32].decode("ascii")
+
+
+def noting_header(plan: WritePlan) -> list[bytes]:
+    """A list that gets the header of a planned file when it is made: its checksum is wanted elsewhere too."""
+    made: list[bytes] = []
+    header = plan.segments[0]
+    assert isinstance(header, Deferred)
+
+    def make(digests: Mapping[str, Digest]) -> bytes:
+        made.append(header.make(digests))
+        return made[-1]
+
+    plan.segments[0] = Deferred(header.nbytes, make)
+    return made

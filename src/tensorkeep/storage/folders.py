@@ -24,7 +24,16 @@ from tensorkeep.storage.writing import write_new
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Draft", "FolderLock", "check_space", "link_or_copy", "remove_folder", "remove_leftovers"]
+__all__ = [
+    "Draft",
+    "FolderLock",
+    "check_space",
+    "link_or_copy",
+    "remove_file",
+    "remove_folder",
+    "remove_leftovers",
+    "set_aside",
+]
 
 _DRAFT = re.compile(r"\.tmp-[\w.-]+-[0-9a-f]{12}")
 _TRASH = re.compile(r"\.trash-[\w.-]+-[0-9a-f]{12}")
@@ -188,6 +197,39 @@ def remove_folder(parent: str, name: str) -> None:
     except OSError as err:
         raise save_error(os.path.join(parent, name), err, state="It is still there.") from err
     shutil.rmtree(trash, ignore_errors=True)
+
+
+def set_aside(parent: str, name: str) -> str:
+    """Give a damaged folder another name, so that a whole one can take its place; the new name.
+
+    Raises:
+        SaveError: the system refuses; it is as it was.
+    """
+    number = 1
+    while os.path.lexists(os.path.join(parent, f"damaged-{name}-{number}")):
+        number += 1
+    new = f"damaged-{name}-{number}"
+    try:
+        os.rename(os.path.join(parent, name), os.path.join(parent, new))
+        sync_folder(parent)
+    except OSError as err:
+        raise save_error(os.path.join(parent, name), err, state="It is as it was.") from err
+    return new
+
+
+def remove_file(path: str) -> None:
+    """Remove a file durably; one that is not there is fine.
+
+    Raises:
+        SaveError: the system refuses; it is as it was.
+    """
+    try:
+        os.unlink(path)
+        sync_folder(os.path.dirname(path))
+    except FileNotFoundError:
+        return
+    except OSError as err:
+        raise save_error(path, err, state="It is as it was.") from err
 
 
 def remove_leftovers(parent: str) -> list[str]:

@@ -1,0 +1,386 @@
+"""The state of a training run as plain data (`capture`), and plain data back into its objects (`Filling`).
+
+A model becomes a dict of its tensors by name; an optimizer of torch the same by the names of its parameters; an object with
+`state_dict` what that gives; a named tuple or dataclass the dict of its fields. Numbers, strings and arrays stay.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tensorkeep.adapters import find
+from tensorkeep.adapters.base import Adapter
+from tensorkeep.adapters.match import Named, Row, plan
+from tensorkeep.core.foreign import as_tensor
+from tensorkeep.core.tensor import SparseTensor, Tensor
+from tensorkeep.errors import MismatchError, UnsupportedDataError
+
+__all__ = ["EXTRA", "capture", "is_stateful", "kind_of", "restore_into"]
+
+EXTRA = "_extra_state"
+_KEY = "__jax_key__"
+
+
+def kind_of(value: Any) -> str:
+    """What an entry of a state is: "model", "optimizer", "object" (has state_dict), "loader" (a DataLoader without), "data"."""
+    if isinstance(value, (dict, list, tuple, int, float, str, bytes, bool, type(None))):
+        return "data"
+    if _is_optimizer(value):
+        return "optimizer"
+    if _model_adapter(value) is not None:
+        return "model"
+    if is_stateful(value):
+        return "object"
+    return "loader" if type(value).__name__ == "DataLoader" else "data"
+
+
+def is_stateful(value: Any) -> bool:
+    """Whether an object tells and takes its state."""
+    return callable(getattr(value, "state_dict", None)) and callable(getattr(value, "load_state_dict", None))
+
+
+def _is_optimizer(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.optim.Optimizer)
+
+
+def _model_adapter(value: Any) -> Adapter | None:
+    """The adapter of a model; None for data, which the adapter for trees would take as well."""
+    if isinstance(value, (Mapping, list, tuple)) or (dataclasses.is_dataclass(value) and not _is_equinox(value)):
+        return None
+    if as_tensor_or_none(value) is not None:
+        return None
+    try:
+        adapter = find(value)
+    except UnsupportedDataError:
+        return None
+    return None if adapter.name == "tree" else adapter
+
+
+def _is_equinox(value: Any) -> bool:
+    module = sys.modules.get("equinox")
+    return module is not None and isinstance(value, module.Module)
+
+
+def as_tensor_or_none(value: Any) -> Tensor | SparseTensor | None:
+    """The Tensor of an array; None of everything else, also of arrays that cannot be stored."""
+    if isinstance(value, (str, int, float, bytes)) or value is None:
+        return None
+    return as_tensor(value, where="the state")
+
+
+def capture(value: Any, models: Mapping[int, str] | None = None, path: str = "") -> Any:
+    """Plain data that stand for `value`; arrays are shared, not copied.
+
+    Args:
+        models: id of each parameter → its name, for optimizers.
+    Raises:
+        UnsupportedDataError: something has no state that can be stored; the text names its path and what to do.
+    """
+    names = models if models is not None else parameter_names(value)
+    if value is None or isinstance(value, (str, bytes, bool, int, float, complex)):
+        return value
+    if _is_key(value):
+        jax = sys.modules["jax"]
+        return {_KEY: str(jax.random.key_impl(value)), "data": jax.random.key_data(value)}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {name: capture(getattr(value, name), names, _below(path, name)) for name in value._fields}
+    if isinstance(value, Mapping):
+        return {key: capture(item, names, _below(path, key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)([capture(item, names, _below(path, i)) for i, item in enumerate(value)])
+    if _is_optimizer(value):
+        from tensorkeep.adapters._torch_optimizer import state_by_name
+
+        return capture(state_by_name(value, names), names, path)
+    adapter = _model_adapter(value)
+    if adapter is not None:
+        return _capture_model(adapter, value, names, path)
+    if as_tensor(value, where=path or "the state") is not None:
+        return value
+    if is_stateful(value):
+        return capture(value.state_dict(), names, path)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: capture(getattr(value, f.name), names, _below(path, f.name)) for f in dataclasses.fields(value)}
+    if _is_numpy_scalar(value):
+        return value
+    kind = type(value)
+    hint = "Give it a state_dict() and a load_state_dict(), or leave it out."
+    if callable(getattr(value, "get_state", None)):
+        hint = "Put what its get_state() gives into the state, and set it after restore()."
+    raise UnsupportedDataError(
+        f"{path or 'the state'}: a {kind.__module__}.{kind.__qualname__} has no state that can be saved. {hint}"
+    )
+
+
+def _below(path: str, key: Any) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+def _is_key(value: Any) -> bool:
+    jax = sys.modules.get("jax")
+    return (
+        jax is not None
+        and isinstance(value, jax.Array)
+        and bool(jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key))
+    )
+
+
+def _is_numpy_scalar(value: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.generic)
+
+
+def _capture_model(adapter: Adapter, model: Any, names: Mapping[int, str], path: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for slot in adapter.slots(model):
+        value = adapter.value(slot)
+        for name in (slot.name, *slot.aliases):
+            found[name] = value
+    if adapter.name == "torch":
+        extra = {name: value for name, value in model.state_dict().items() if name.endswith(EXTRA)}
+        found |= {name: capture(value, names, _below(path, name)) for name, value in extra.items()}
+    return found
+
+
+def parameter_names(state: Any) -> dict[int, str]:
+    """id of each torch parameter → its name, over all models of a state; several models' names carry their entries' keys."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    found: list[tuple[str, Any]] = []
+
+    def visit(value: Any, path: str) -> None:
+        if isinstance(value, torch.nn.Module):
+            found.append((path, value))
+        elif isinstance(value, Mapping):
+            for key, item in value.items():
+                visit(item, _below(path, key))
+        elif isinstance(value, (list, tuple)):
+            for i, item in enumerate(value):
+                visit(item, _below(path, i))
+
+    visit(state, "")
+    names: dict[int, str] = {}
+    adapter = find(found[0][1]) if found else None
+    for path, model in found:
+        assert adapter is not None
+        for slot in adapter.slots(model):
+            name = slot.name if len(found) == 1 else _below(path, slot.name)
+            tensor = getattr(slot.handle, "tensor", None)
+            names.setdefault(id(tensor), name)
+    return names
+
+
+def restore_into(state: Any, saved: Any, *, strict: bool = True) -> Any:
+    """Put what was captured back into the objects of `state`; the state, with plain values replaced.
+
+    Everything is looked at first: a model that does not fit, an entry that is missing. Only then is anything changed.
+
+    Raises:
+        MismatchError: with all differences; nothing was changed.
+    """
+    actions: list[Callable[[], None]] = []
+    problems: list[str] = []
+    made = _plan(state, saved, "", parameter_names(state), actions, problems, strict)
+    if problems:
+        lines = "\n".join(f"  {line}" for line in problems)
+        raise MismatchError(f"The step does not fit the state; nothing was changed.\n{lines}")
+    for action in actions:
+        action()
+    return made()
+
+
+def _plan(
+    value: Any,
+    saved: Any,
+    path: str,
+    names: Mapping[int, str],
+    actions: list[Callable[[], None]],
+    problems: list[str],
+    strict: bool,
+) -> Callable[[], Any]:
+    """What will give the new value; what changes objects goes into `actions`, what stands against it into `problems`."""
+
+    def inner(child: Any, found: Any, key: Any) -> Callable[[], Any]:
+        return _plan(child, found, _below(path, key), names, actions, problems, strict)
+
+    if isinstance(value, tuple) and hasattr(value, "_fields") and isinstance(saved, dict):
+        parts = {k: inner(getattr(value, k), saved[k], k) for k in value._fields if _has(saved, k, path, problems)}
+        return lambda: value._replace(**{k: part() for k, part in parts.items()})  # type: ignore[attr-defined]  # a named tuple
+    if isinstance(value, dict) and isinstance(saved, dict) and not _is_saved_key(saved):
+        return _plan_dict(value, saved, path, inner, problems, strict)
+    if isinstance(value, (list, tuple)) and isinstance(saved, (list, tuple)):
+        if len(value) != len(saved) and any(kind_of(item) != "data" for item in value):
+            problems.append(f"{path}: {len(saved)} items in the step, {len(value)} in the state.")
+            return lambda: value
+        if len(value) != len(saved):
+            return lambda: _arrays(saved)
+        items = [inner(child, found, i) for i, (child, found) in enumerate(zip(value, saved, strict=True))]
+
+        def rebuilt() -> Any:
+            new = [item() for item in items]
+            if isinstance(value, list):
+                value[:] = new
+                return value
+            return type(value)(new)
+
+        return rebuilt
+    if _is_optimizer(value):
+        from tensorkeep.adapters._torch_optimizer import plan_state
+
+        problems += [f"{path}: {line}" for line in plan_state(value, saved, names, actions, _arrays)]
+        return lambda: value
+    if _is_key(value) and _is_saved_key(saved):
+        jax = sys.modules["jax"]
+        return lambda: jax.random.wrap_key_data(jax.numpy.asarray(_arrays(saved["data"])), impl=saved[_KEY])
+    adapter = _model_adapter(value)
+    if adapter is not None:
+        return _plan_model(adapter, value, saved, path, actions, problems, strict)
+    if as_tensor_or_none(value) is not None:
+        return _plan_array(value, saved, path, problems)
+    if is_stateful(value):
+        actions.append(lambda: value.load_state_dict(_like_torch(_arrays(saved), value)))
+        return lambda: value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type) and isinstance(saved, dict):
+        fields = [f.name for f in dataclasses.fields(value) if _has(saved, f.name, path, problems)]
+        parts = {name: inner(getattr(value, name), saved[name], name) for name in fields}
+        return lambda: dataclasses.replace(value, **{name: part() for name, part in parts.items()})
+    return lambda: _arrays(saved)
+
+
+def _plan_dict(
+    value: dict[Any, Any],
+    saved: dict[Any, Any],
+    path: str,
+    inner: Callable[[Any, Any, Any], Callable[[], Any]],
+    problems: list[str],
+    strict: bool,
+) -> Callable[[], Any]:
+    missing = [key for key in value if key not in saved and kind_of(value[key]) != "loader"]
+    fixed = [key for key in missing if strict and (kind_of(value[key]) != "data" or path == "")]
+    if fixed:
+        listed = ", ".join(map(str, saved)) or "nothing"
+        problems.append(
+            f"{path or 'the state'}: the step has no {', '.join(repr(key) for key in fixed)} (it has {listed}). Leave it out "
+            "of the state, or give strict=False to keep it as it is."
+        )
+    parts = {key: inner(child, saved[key], key) for key, child in value.items() if key in saved}
+    extra = {key: found for key, found in saved.items() if key not in value}
+
+    def rebuilt() -> Any:
+        for key, part in parts.items():
+            value[key] = part()
+        if path:  # what the step has beside belongs to a dict of values, such as a history; the state itself keeps its entries
+            value.update({key: _arrays(found) for key, found in extra.items()})
+        return value
+
+    return rebuilt
+
+
+def _has(saved: dict[str, Any], name: str, path: str, problems: list[str]) -> bool:
+    if name not in saved:
+        problems.append(f"{_below(path, name)}: the step does not have it.")
+    return name in saved
+
+
+def _is_saved_key(saved: Any) -> bool:
+    return isinstance(saved, dict) and set(saved) == {_KEY, "data"}
+
+
+def _plan_model(
+    adapter: Adapter,
+    model: Any,
+    saved: Any,
+    path: str,
+    actions: list[Callable[[], None]],
+    problems: list[str],
+    strict: bool,
+) -> Callable[[], Any]:
+    if not isinstance(saved, dict):
+        problems.append(f"{path}: a model in the state, a {type(saved).__name__} in the step.")
+        return lambda: model
+    tensors = {name: tensor for name, tensor in saved.items() if isinstance(tensor, Tensor)}
+    extra = {name: value for name, value in saved.items() if name.endswith(EXTRA)}
+    found = plan(
+        path,
+        {name: tensor for name, tensor in tensors.items() if name not in extra},
+        Named("", {name: name for name in tensors if name not in extra}),
+        adapter.slots(model),
+        allow_missing=not strict,
+        ignore_extra=not strict,
+    )
+    problems += [f"{path}: {line}" for line in found.problems]
+    rows: list[Row] = found.rows
+
+    def act() -> None:
+        from tensorkeep.adapters._fill import fill
+
+        fill(adapter, rows)
+        if extra:
+            model.load_state_dict(
+                {name: _like_torch(_arrays(value), model) for name, value in extra.items()}, strict=False
+            )
+
+    actions.append(act)
+    return lambda: adapter.finish(model, [row.slot for row in rows])
+
+
+def _plan_array(value: Any, saved: Any, path: str, problems: list[str]) -> Callable[[], Any]:
+    from tensorkeep.adapters._arrays import like
+
+    own = as_tensor_or_none(value)
+    if isinstance(saved, SparseTensor) or isinstance(own, SparseTensor):
+        return lambda: _arrays(saved)
+    if not isinstance(saved, Tensor):
+        problems.append(f"{path}: an array in the state, a {type(saved).__name__} in the step.")
+        return lambda: value
+    assert own is not None
+    if own.shape != saved.shape or own.dtype != saved.dtype:
+        problems.append(
+            f"{path}: {saved.dtype} {list(saved.shape)} in the step, {own.dtype} {list(own.shape)} in the state."
+        )
+        return lambda: value
+
+    def filled() -> Any:
+        import numpy as np
+
+        if isinstance(value, np.ndarray) and value.flags.writeable:
+            np.copyto(value, saved.numpy())
+            return value
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(value, torch.Tensor):
+            value.detach().copy_(like(value.detach(), saved))
+            return value
+        return like(value, saved)
+
+    return filled
+
+
+def _arrays(saved: Any) -> Any:
+    """The saved data with arrays of their own in the place of Tensors."""
+    from tensorkeep.core.tree import map_tree
+    from tensorkeep.storage.reading import read_tensors
+
+    def leaf(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return read_tensors([value], verify=False)[0]
+        return value
+
+    return map_tree(saved, leaf)
+
+
+def _like_torch(data: Any, owner: Any) -> Any:
+    """Arrays as torch tensors for the objects of torch and its friends, which want them back as they gave them."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return data
+    import numpy as np
+
+    from tensorkeep.core.foreign import to_torch
+    from tensorkeep.core.tree import map_tree
+
+    return map_tree(data, lambda value: to_torch(value) if isinstance(value, np.ndarray) else value)
