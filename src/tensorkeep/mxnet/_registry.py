@@ -25,7 +25,7 @@ from tensorkeep.core.graph import mutated_inputs, output_names
 from tensorkeep.mxnet._schema import Schema, all_names, schema
 from tensorkeep.mxnet.base import MXNetError
 
-__all__ = ["Attrs", "Operator", "Shape", "find", "get", "operator", "registered", "taking"]
+__all__ = ["Attrs", "Operator", "Shape", "add", "find", "get", "operator", "registered", "taking"]
 
 Attrs = dict[str, Any]
 Shape = tuple[int, ...] | None
@@ -126,6 +126,14 @@ class Operator:
         """How many of the outputs a caller gets; the others (BatchNorm's mean and variance) serve backward."""
         return self._visible if isinstance(self._visible, int) else self._visible(complete)
 
+    def mutated(self, complete: Attrs) -> tuple[int, ...]:
+        """The positions of the inputs that it changes in a network."""
+        return self.mutates
+
+    def named_outputs(self, complete: Attrs) -> Sequence[str]:
+        """What its outputs are called, where they have names of their own."""
+        return output_names(self.name)
+
     def output_name(self, index: int, count: int) -> str:
         """What the output is called behind the node's name: "output", "output0", "mean" …"""
         known = output_names(self.name)
@@ -176,6 +184,13 @@ def operator(
         return fn
 
     return register
+
+
+def add(op: Operator) -> None:
+    """Register an operator of a class of its own, whose parameters are not those of a schema."""
+    if op.name in _TABLE:
+        raise ValueError(f"{op.name!r} is registered already")
+    _TABLE[op.name] = op
 
 
 def taking(*names: str, **when: Callable[[Attrs], bool]) -> Callable[[Attrs], list[str]]:

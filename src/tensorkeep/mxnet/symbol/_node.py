@@ -75,7 +75,7 @@ class Node:
             return {}
         own = found.params
         if self.op == "Custom":  # its other attributes are for the user's class
-            return {key: value for key, value in self.attrs.items() if key in own}
+            return {key: value for key, value in self.attrs.items() if key[:2] != "__"}
         return {k: v for k, v in self.attrs.items() if k in own or not (k[:2] == "__" or hidden_suffix(k))}
 
     @property
@@ -126,7 +126,7 @@ class Node:
     @property
     def mutated(self) -> tuple[int, ...]:
         """The positions of the inputs that it changes."""
-        return mutated_inputs(self.op)
+        return mutated_inputs(self.op) if self.operator is None else self.operator.mutated(self.complete)
 
     def input_names(self) -> list[str]:
         """What its inputs are called."""
@@ -139,7 +139,7 @@ class Node:
         """The full name of an output: "fc1_output"; that of a variable is its own."""
         if self.is_variable:
             return self.name
-        known = output_names(self.op)
+        known = output_names(self.op) if self.operator is None else self.operator.named_outputs(self.complete)
         if index < len(known):
             suffix = known[index]
         elif self.counted == 1 and self.op != "SliceChannel":
