@@ -56,6 +56,7 @@ class Case:
         error: MXNet refuses it, and so must we.
         rtol, atol: tolerances; by default a few roundings of the result's dtype.
         seed: `mx.random.seed` before the call.
+        out: the positions of the inputs that are given as out= too, one for each output: weights that are updated.
         symbolic: whether the symbolic face is compared as well (not for results whose shape depends on values).
         note: what makes it different from the other cases of the operator; part of its name.
     """
@@ -70,6 +71,7 @@ class Case:
     rtol: float | None = None
     atol: float | None = None
     seed: int | None = None
+    out: tuple[int, ...] = ()
     symbolic: bool = True
     note: str = ""
 
@@ -79,13 +81,18 @@ class Case:
         shown = ",".join(f"{k}={v}" for k, v in self.attrs.items())
         flags = "".join(f"-{f}" for f in ("train", "np", "error") if getattr(self, f))
         text = f"{self.op}({shown}){flags}{'-' + self.note if self.note else ''}"
-        inputs = repr(self.inputs)
+        inputs = repr((self.inputs, self.out) if self.out else self.inputs)
         return f"{text}#{zlib.crc32(inputs.encode()):08x}"
 
     def arrays(self) -> list[np.ndarray]:
         """The inputs, the same in every process."""
         rng = np.random.RandomState(zlib.crc32(self.key.encode()))
         return [(Rand(spec) if isinstance(spec, tuple) else spec).make(rng) for spec in self.inputs]
+
+    def targets(self, arrays: list[Any]) -> Any:
+        """What out= is given, of the call's inputs."""
+        found = [arrays[i] for i in self.out]
+        return found if len(found) > 1 else found[0] if found else None
 
     def heads(self, shapes: list[tuple[int, ...]], dtypes: list[Any]) -> list[np.ndarray]:
         """The head gradients for backward."""

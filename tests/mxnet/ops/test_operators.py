@@ -92,7 +92,7 @@ def test_operator_gives_what_mxnet_gives(family: str, case: Case) -> None:
     if case.error:
         assert "error" in facts
         with pytest.raises(MXNetError), autograd.record(train_mode=case.train):
-            invoke(op, arrays, dict(case.attrs), None, NDArray)
+            invoke(op, arrays, dict(case.attrs), case.targets(arrays), NDArray)
         return
 
     floats = [i for i, a in enumerate(arrays) if np.dtype(a.dtype).kind == "f"]
@@ -100,7 +100,7 @@ def test_operator_gives_what_mxnet_gives(family: str, case: Case) -> None:
         for i in floats:
             arrays[i].attach_grad()
     with autograd.record(train_mode=case.train):
-        found = invoke(op, arrays, dict(case.attrs), None, NDArray)
+        found = invoke(op, arrays, dict(case.attrs), case.targets(arrays), NDArray)
     outs = found if isinstance(found, list) else [found]
     assert len(outs) == facts["outputs"]
     for i, out in enumerate(outs):
