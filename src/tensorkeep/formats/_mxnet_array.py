@@ -267,10 +267,10 @@ def code_of(dtype: DType) -> int | None:
     return _CODES.get(dtype)
 
 
-def dense_header(shape: tuple[int, ...], dtype: DType, version: int) -> bytes:
-    """What stands before the values of a dense array, version 2 or 3, on cpu(0)."""
+def dense_header(shape: tuple[int, ...], dtype: DType, version: int, device: tuple[int, int] = _CPU) -> bytes:
+    """What stands before the values of a dense array, version 2 or 3; on cpu(0) unless a device (type, id) is given."""
     magic = V3 if version == 3 else V2
-    return _HEAD.pack(magic, 0, len(shape)) + _BODIES[len(shape)].pack(*shape, *_CPU, _CODES[dtype])
+    return _HEAD.pack(magic, 0, len(shape)) + _BODIES[len(shape)].pack(*shape, *device, _CODES[dtype])
 
 
 def none_header(version: int) -> bytes:
@@ -279,11 +279,11 @@ def none_header(version: int) -> bytes:
     return _HEAD.pack(V3, 0, 1) + struct.pack("<q", -1) if version == 3 else _HEAD.pack(V2, 0, 0)
 
 
-def sparse_header(sparse: SparseTensor) -> bytes:
-    """What stands before the values of a sparse array (version 2, cpu(0)) whose index parts are int64."""
+def sparse_header(sparse: SparseTensor, device: tuple[int, int] = _CPU) -> bytes:
+    """What stands before the values of a sparse array (version 2) whose index parts are int64."""
     index_names = _SPARSE[_SPARSE_CODES[sparse.kind]][1]
     out = [_U32.pack(V2), _I32.pack(_SPARSE_CODES[sparse.kind]), _shape(sparse.data.shape), _shape(sparse.shape)]
-    out.append(_TAIL.pack(*_CPU, _CODES[sparse.data.dtype]))
+    out.append(_TAIL.pack(*device, _CODES[sparse.data.dtype]))
     for name in index_names:
         out += [_I32.pack(_CODES[DTYPES["int64"]]), _shape(getattr(sparse, name).shape)]
     return b"".join(out)

@@ -18,6 +18,7 @@ MAGIC = 0x112
 START = struct.Struct("<QQQ")
 U64 = struct.Struct("<Q")
 _V2_BYTE = 0xC9
+_CPU = (1, 0)
 
 _WINDOW_NBYTES = 1 << 16
 _MOST_NBYTES = 1 << 18
@@ -42,6 +43,7 @@ class Listing:
         leaves: those that are whole, dense ones as records that `_Arrays` makes Tensors of when they are asked for.
         names: of the first leaves, as far as they are whole; None when the file is a list without names.
         end: the offset behind the last byte understood.
+        placed: the device (type, id) of each array, by position, that is not on cpu(0).
         failure: what stopped the walk, None when the file is whole.
     """
 
@@ -51,6 +53,7 @@ class Listing:
     end: int = 0
     versions: set[int] = field(default_factory=set)
     devices: set[tuple[int, int]] = field(default_factory=set)
+    placed: dict[int, tuple[int, int]] = field(default_factory=dict)
     failure: CorruptFileError | LimitError | UnsupportedFormatError | None = None
 
 
@@ -119,6 +122,8 @@ def _walk_arrays(source: ByteSource, listing: Listing) -> None:
                         )
                 listing.versions.add(version)
                 listing.devices.add(device)
+                if device != _CPU:
+                    listing.placed[len(leaves) - 1] = device
             wanted = max(grown, _WINDOW_NBYTES) if end - offset < _SMALL_NBYTES else HEADER_NBYTES
             offset = end
     except CutError:

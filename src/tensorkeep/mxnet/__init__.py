@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from tensorkeep.mxnet._faces import missing
+from tensorkeep.mxnet._install import fallback
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.context import Context, cpu, cpu_pinned, current_context, gpu, gpu_memory_info, num_gpus
 
@@ -52,3 +53,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_MODULES, *_NAMES})
+
+
+fallback()

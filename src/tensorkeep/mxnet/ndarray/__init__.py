@@ -8,18 +8,19 @@ from typing import Any
 import torch
 
 from tensorkeep.mxnet._faces import serve
+from tensorkeep.mxnet.dlpack import from_dlpack, from_numpy, from_torch, to_dlpack_for_read, to_dlpack_for_write
 from tensorkeep.mxnet.ndarray import ndarray
 from tensorkeep.mxnet.ndarray._creation import (
     arange,
-    array,
     concatenate,
-    empty,
     eye,
     full,
+    histogram,
     linspace,
     moveaxis,
+    onehot_encode,
     ones,
-    zeros,
+    split_v2,
 )  # fmt: skip
 from tensorkeep.mxnet.ndarray.ndarray import (
     NDArray,
@@ -43,12 +44,15 @@ from tensorkeep.mxnet.ndarray.ndarray import (
     true_divide,
 )  # fmt: skip
 from tensorkeep.mxnet.ndarray.register import call
+from tensorkeep.mxnet.ndarray.sparse import cast_storage
+from tensorkeep.mxnet.ndarray.utils import array, empty, load, load_frombuffer, save, zeros
 
 __all__ = [
-    "NDArray", "add", "arange", "array", "concatenate", "divide", "empty", "equal", "eye", "full", "greater",
-    "greater_equal", "lesser", "lesser_equal", "linspace", "logical_and", "logical_or", "logical_xor", "maximum",
-    "minimum", "modulo", "moveaxis", "multiply", "ndarray", "not_equal", "ones", "power", "subtract", "true_divide",
-    "waitall", "zeros",
+    "NDArray", "add", "arange", "array", "cast_storage", "concatenate", "divide", "empty", "equal", "eye",
+    "from_dlpack", "from_numpy", "from_torch", "full", "greater", "greater_equal", "histogram", "lesser",
+    "lesser_equal", "linspace", "load", "load_frombuffer", "logical_and", "logical_or", "logical_xor", "maximum",
+    "minimum", "modulo", "moveaxis", "multiply", "ndarray", "not_equal", "onehot_encode", "ones", "power", "save",
+    "split_v2", "subtract", "to_dlpack_for_read", "to_dlpack_for_write", "true_divide", "waitall", "zeros",
 ]  # fmt: skip
 
 _MODULES = {

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tensorkeep.mxnet._invoke import invoke
 from tensorkeep.mxnet._registry import Operator, get
 
 __all__ = ["NUMBERS", "add_operators", "binary"]
@@ -17,6 +16,8 @@ NUMBERS = (float, int, np.generic)
 """What counts as a number; bool is an int."""
 
 Function = Callable[[Any, Any], Any]
+Call = Callable[[Operator, Any, Any, Any], Any]
+"""(operator, inputs, attributes, out=) → what the operator gives."""
 
 _NAMES: dict[str, tuple[str, str, str, Function]] = {
     "add": ("broadcast_add", "_plus_scalar", "", operator.add),
@@ -53,7 +54,7 @@ _REFLECTED = ("add", "sub", "mul", "div", "truediv", "mod", "pow")
 _IN_PLACE = ("add", "sub", "mul", "div", "truediv", "mod")
 
 
-def binary(name: str, cls: Any) -> Function:
+def binary(name: str, cls: Any, call: Call) -> Function:
     """The function `name` for arrays of the class `cls`: two arrays, or an array and a number, or two numbers."""
     arrays, right, left, numbers = _NAMES[name]
     found: list[Operator] = []
@@ -63,12 +64,12 @@ def binary(name: str, cls: Any) -> Function:
             found.extend((get(arrays), get(right), get(left or right)))
         if isinstance(rhs, cls):
             if isinstance(lhs, NUMBERS):
-                return invoke(found[2], (rhs,), {"scalar": float(lhs)}, None, cls)
-            return invoke(found[0], (lhs, rhs), None, None, cls)
+                return call(found[2], (rhs,), {"scalar": float(lhs)}, None)
+            return call(found[0], (lhs, rhs), None, None)
         if isinstance(rhs, NUMBERS):
             if isinstance(lhs, NUMBERS):
                 return numbers(lhs, rhs)
-            return invoke(found[1], (lhs,), {"scalar": float(rhs)}, None, cls)
+            return call(found[1], (lhs,), {"scalar": float(rhs)}, None)
         raise TypeError(f"type {type(rhs)} not supported")
 
     function.__name__ = function.__qualname__ = name
@@ -83,26 +84,26 @@ def _reflected(function: Function) -> Function:
     return reflected
 
 
-def _in_place(name: str, cls: Any) -> Function:
+def _in_place(name: str, cls: Any, call: Call) -> Function:
     arrays, scalar, _, _ = _NAMES[name]
 
     def in_place(self: Any, other: Any) -> Any:
         if isinstance(other, cls):
-            return invoke(get(arrays), (self, other), None, self, cls)
+            return call(get(arrays), (self, other), None, self)
         if isinstance(other, NUMBERS):
-            return invoke(get(scalar), (self,), {"scalar": float(other)}, self, cls)
+            return call(get(scalar), (self,), {"scalar": float(other)}, self)
         raise TypeError(f"type {type(other)} not supported")
 
     return in_place
 
 
-def add_operators(cls: Any, functions: dict[str, Function]) -> None:
+def add_operators(cls: Any, functions: dict[str, Function], call: Call) -> None:
     """Give a class of arrays Python's operators: `functions` holds what `binary` made, by name."""
     for python, name in _PYTHON.items():
         made = {f"__{python}__": functions[name]}
         if python in _REFLECTED:
             made[f"__r{python}__"] = _reflected(functions[name])
         if python in _IN_PLACE:
-            made[f"__i{python}__"] = _in_place(name, cls)
+            made[f"__i{python}__"] = _in_place(name, cls, call)
         for method, function in made.items():
             setattr(cls, method, function)

@@ -16,7 +16,10 @@ from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.context import Context, current_context, parse_context
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
 
-__all__ = ["arange", "array", "concatenate", "empty", "eye", "full", "linspace", "moveaxis", "ones", "zeros"]
+__all__ = [
+    "arange", "array", "concatenate", "empty", "eye", "full", "histogram", "linspace", "moveaxis", "onehot_encode", "ones",
+    "split_v2", "zeros",
+]  # fmt: skip
 
 Shape = int | tuple[int, ...] | list[int]
 
@@ -170,3 +173,47 @@ def _axis(axis: int, ndim: int) -> int:
     if not -ndim <= axis < ndim:
         raise IndexError(axis)
     return axis % ndim
+
+
+def split_v2(ary: NDArray, indices_or_sections: Any, axis: int = 0, squeeze_axis: bool = False) -> Any:
+    """The parts of an array along an axis: so many equal ones, or those that begin at the positions given.
+
+    Raises:
+        ValueError: the parts would not be equal, or it is neither a number nor a tuple.
+    """
+    if isinstance(indices_or_sections, int):
+        size = ary.shape[axis]
+        if size % indices_or_sections:
+            raise ValueError("array split does not result in an equal division")
+        indices = tuple(i * (size // indices_or_sections) for i in range(indices_or_sections))
+    elif isinstance(indices_or_sections, tuple):
+        indices = (0, *indices_or_sections)
+    else:
+        raise ValueError("indices_or_sections must either int or tuple of ints")
+    attrs = {"indices": indices, "axis": axis, "squeeze_axis": squeeze_axis}
+    return invoke(get("_split_v2"), (ary,), attrs, None, NDArray)
+
+
+def histogram(a: NDArray, bins: Any = 10, range: tuple[float, float] | None = None) -> Any:
+    """How many values lie in each bin, and where the bins begin and end.
+
+    Args:
+        bins: their number, or an array with their edges.
+        range: from where to where; from the smallest to the largest value when None.
+    """
+    if isinstance(bins, NDArray):
+        return invoke(get("_histogram"), (a, bins), None, None, NDArray)
+    if not isinstance(bins, (int, np.integer)):
+        raise ValueError("bins argument should be either an integer or an NDArray")
+    if range is None:
+        warnings.warn("range is not specified, using numpy's result to ensure consistency with numpy", stacklevel=2)
+        counts, edges = np.histogram(a.asnumpy(), bins=int(bins))
+        return array(counts), array(edges)
+    return invoke(get("_histogram"), (a,), {"bin_cnt": bins, "range": range}, None, NDArray)
+
+
+def onehot_encode(indices: NDArray, out: NDArray) -> NDArray:
+    """Write a one at each index of a row of `out`, zeros elsewhere; `out` is returned."""
+    rows = torch.nn.functional.one_hot(indices._t.detach().to(torch.int64), out.shape[1])
+    out[:] = wrap(rows.to(out._t.dtype), out._ctx, NDArray)
+    return out

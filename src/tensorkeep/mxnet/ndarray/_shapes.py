@@ -10,7 +10,7 @@ import torch
 
 from tensorkeep.mxnet.base import MXNetError
 
-__all__ = ["infer", "reshaped"]
+__all__ = ["infer", "reshaped", "squeezed"]
 
 
 def infer(codes: Sequence[int], shape: Sequence[int], reverse: bool = False) -> list[int]:
@@ -82,16 +82,33 @@ def reshaped(tensor: torch.Tensor, shape: tuple[Any, ...], options: dict[str, An
     if len(shape) == 1 and isinstance(shape[0], (list, tuple)):
         shape = tuple(shape[0])
     elif not shape:
-        shape = options.get("shape") or ()
-        assert shape, "Shape must be provided."
+        wanted = options.get("shape")
+        assert wanted, "Shape must be provided."
+        shape = tuple(wanted) if isinstance(wanted, (list, tuple)) else (wanted,)
     unknown = [name for name in options if name not in ("shape", "reverse")]
     if unknown:
         raise TypeError(
             f"Got unknown keywords in reshape: {', '.join(unknown)}. "
             "Accepted keyword arguments are 'shape' and 'reverse'."
         )
-    codes = tuple(int(code) for code in (shape if isinstance(shape, (list, tuple)) else (shape,)))
+    codes = tuple(int(code) for code in shape)
     found = infer(codes, tuple(tensor.shape), options.get("reverse", False))
     if prod(found) != tensor.numel():
         raise ValueError(f"Cannot reshape array of size {tensor.numel()} into shape {codes}")
     return tuple(found)
+
+
+def squeezed(shape: tuple[int, ...], axis: int | Sequence[int] | None) -> tuple[int, ...]:
+    """The shape without dimensions of size 1: all, or those of `axis`; (1,) when none is left.
+
+    Raises:
+        AssertionError: an axis twice, outside, or of another size.
+    """
+    ndim = len(shape)
+    axes = [axis] if isinstance(axis, int) else list(axis or ())
+    assert len(axes) == len(set(axes)), f"axis {axes} contains duplicate which is not allowed."
+    for one in axes:
+        assert -ndim <= one < ndim, f"axis {one} is out of range for {ndim}d array"
+        assert shape[one] == 1, f"Squeeze target axis {one} must be size 1, got {shape[one]}."
+    dropped = {one % ndim for one in axes} if axes else {i for i, n in enumerate(shape) if n == 1}
+    return tuple(n for i, n in enumerate(shape) if i not in dropped) or (1,)

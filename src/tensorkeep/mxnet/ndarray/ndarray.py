@@ -11,14 +11,15 @@ import torch
 
 from tensorkeep.mxnet._dtypes import numpy_of, to_numpy, torch_of
 from tensorkeep.mxnet._invoke import invoke, wrap
-from tensorkeep.mxnet._registry import get
+from tensorkeep.mxnet._registry import Operator, get
 from tensorkeep.mxnet._state import state
-from tensorkeep.mxnet.base import claim
+from tensorkeep.mxnet.base import MXNetError, claim
 from tensorkeep.mxnet.context import Context, current_context
+from tensorkeep.mxnet.dlpack import to_dlpack_for_read, to_dlpack_for_write
 from tensorkeep.mxnet.ndarray._arithmetic import add_operators, binary
 from tensorkeep.mxnet.ndarray._fluent import METHODS, add_methods
-from tensorkeep.mxnet.ndarray._indexing import getitem, setitem
-from tensorkeep.mxnet.ndarray._shapes import reshaped
+from tensorkeep.mxnet.ndarray._indexing import assign, getitem, setitem
+from tensorkeep.mxnet.ndarray._shapes import reshaped, squeezed
 
 __all__ = [
     "NDArray", "add", "divide", "equal", "greater", "greater_equal", "lesser", "lesser_equal", "logical_and",
@@ -83,7 +84,7 @@ class NDArray:
     @property
     def T(self) -> Any:
         """Its axes in the other order."""
-        return self if self._t.dim() < 2 else self.transpose()  # type: ignore[attr-defined]  # a fluent method
+        return self if self._t.dim() < 2 else _operator("transpose", self)
 
     def asnumpy(self) -> np.ndarray[Any, Any]:
         """A copy of its values as a NumPy array."""
@@ -103,12 +104,18 @@ class NDArray:
         """The torch tensor with its values, without a copy and without history: writes go both ways."""
         return self._t.detach()
 
+    def item(self) -> Any:
+        """Its only value as a Python number."""
+        if self._t.numel() != 1:
+            raise ValueError("The current array is not a scalar")
+        return self._t.item()
+
     def wait_to_read(self) -> None:
         """Wait until its values are computed."""
         if self._t.device.type == "cuda":
             torch.cuda.synchronize(self._t.device)
 
-    def astype(self, dtype: Any, copy: bool = True) -> NDArray:
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
         """A copy with another dtype; the array itself when copy=False and the dtype is its own."""
         target = torch_of(dtype)
         if not copy and target is self._t.dtype:
@@ -116,21 +123,34 @@ class NDArray:
         return self._like(_recorded(self._t).to(target, copy=True), self._ctx)
 
     def copyto(self, other: NDArray | Context) -> Any:
-        """Its values in another array of the same shape, which is returned, or in a new one on a device."""
+        """Its values in another array of the same shape, which is returned, or in a new one on a device.
+
+        Raises:
+            MXNetError: the other array has another shape, or is recorded.
+        """
         if isinstance(other, NDArray):
             if other is self:
                 warnings.warn("You are attempting to copy an array to itself", RuntimeWarning, stacklevel=2)
                 return False
-            return invoke(get("_copyto"), (self,), None, other, type(self))
+            if other.shape != self.shape:
+                raise MXNetError(
+                    "Operator _copyto: Incompatible attr in node  at 0-th output: expected "
+                    f"{list(other.shape)}, got {list(self.shape)}"
+                )
+            if other.stype == "default":
+                assign(other, self, torch.Tensor.copy_)
+            else:
+                other[:] = self
+            return other
         if isinstance(other, Context):
             return self._like(_recorded(self._t).to(other.torch_device, copy=True), other)
         raise TypeError(f"copyto does not support type {type(other)}")
 
-    def copy(self) -> NDArray:
+    def copy(self) -> Any:
         """A copy on the same device."""
         return self.copyto(self._ctx)
 
-    def as_in_context(self, context: Context) -> NDArray:
+    def as_in_context(self, context: Context) -> Any:
         """The array itself if it lies on that device, else a copy there."""
         return self if self._ctx == context else self.copyto(context)
 
@@ -139,10 +159,28 @@ class NDArray:
         return self
 
     def as_np_ndarray(self) -> Any:
-        """The same memory as an mx.np.ndarray."""
+        """The same memory as an mx.np.ndarray.
+
+        Raises:
+            ValueError: it is sparse.
+        """
         from tensorkeep.mxnet.numpy import ndarray
 
+        if self.stype != "default":
+            raise ValueError(f"cannot convert ndarray of stype {type(self.stype)} to numpy ndarray")
         return self._cast(ndarray)
+
+    def tostype(self, stype: str) -> Any:
+        """Its values in another storage type: "default", "row_sparse" or "csr".
+
+        Raises:
+            ValueError: to csr from something that is no matrix.
+        """
+        if stype == "default":
+            return self._like(_recorded(self._t).clone(), self._ctx)
+        from tensorkeep.mxnet.ndarray.sparse import to_sparse
+
+        return to_sparse(self, stype)
 
     def _cast(self, cls: Any) -> Any:
         array = wrap(self._t, self._ctx, cls)
@@ -154,17 +192,71 @@ class NDArray:
 
     def reshape(self, *shape: Any, **kwargs: Any) -> Any:
         """The same memory in another shape; the codes 0, -1, -2, -3, -4 are those of the operator Reshape."""
+        return self._view(reshaped(self._t, shape, kwargs))
+
+    def _view(self, shape: Any) -> Any:
         if not self._t.is_contiguous():
             self._t = self._t.contiguous()
-        tensor = _recorded(self._t)
-        return self._like(tensor.view(reshaped(tensor, shape, kwargs)), self._ctx)
+        return self._like(_recorded(self._t).view(shape), self._ctx)
 
-    def detach(self) -> NDArray:
+    def flatten(self, inplace: bool = False) -> Any:
+        """All dimensions behind the first made one; in the same memory with inplace=True."""
+        return self.reshape((0, -1)) if inplace else _operator("Flatten", self)
+
+    def expand_dims(self, axis: int, inplace: bool = False) -> Any:
+        """A new dimension of size 1 at `axis`; in the same memory with inplace=True."""
+        if not inplace:
+            return _operator("expand_dims", self, axis=axis)
+        ndim = self._t.dim()
+        assert -ndim - 1 <= axis <= ndim, f"axis {axis} is out of range for {ndim}d array"
+        return self._view(self._t.unsqueeze(axis).shape)
+
+    def squeeze(self, axis: Any = None, inplace: bool = False) -> Any:
+        """Without dimensions of size 1, all or those of `axis`; in the same memory with inplace=True."""
+        return self._view(squeezed(self.shape, axis)) if inplace else _operator("squeeze", self, axis=axis)
+
+    def broadcast_to(self, shape: Any) -> Any:
+        """Repeated along dimensions of size 1 until it has `shape`.
+
+        Raises:
+            ValueError: it cannot have.
+        """
+        own, wanted = self.shape, tuple(shape)
+        padded = (1,) * (len(wanted) - len(own)) + own
+        if len(wanted) < len(own) or any(n not in (1, m) for n, m in zip(padded, wanted, strict=True)):
+            raise ValueError(
+                "operands could not be broadcast together with remapped shapes[original->remapped]: "
+                f"{padded if len(wanted) >= len(own) else own} and requested shape {shape}"
+            )
+        array = self if padded == own else self.reshape(padded)
+        return _operator("broadcast_to", array, shape=wanted)
+
+    def broadcast_like(self, other: NDArray) -> Any:
+        """Repeated along dimensions of size 1 until it has the shape of `other`."""
+        return self.broadcast_to(other.shape)
+
+    def split_v2(self, indices_or_sections: Any, axis: int = 0, squeeze_axis: bool = False) -> Any:
+        """Its parts along an axis: so many equal ones, or those that begin at the positions given."""
+        from tensorkeep.mxnet.ndarray._creation import split_v2
+
+        return split_v2(self, indices_or_sections, axis, squeeze_axis)
+
+    def slice_assign(self, rhs: NDArray, begin: Any, end: Any, step: Any) -> Any:
+        """Write `rhs` where slices from `begin` to `end` point; the array itself is returned."""
+        setitem(self, tuple(map(slice, begin, end, step)), rhs)
+        return self
+
+    def slice_assign_scalar(self, value: float, begin: Any, end: Any, step: Any) -> Any:
+        """Write a number where slices from `begin` to `end` point; the array itself is returned."""
+        setitem(self, tuple(map(slice, begin, end, step)), value)
+        return self
+
+    def detach(self) -> Any:
         """The same memory without history and gradient."""
         return self._like(self._t.detach(), self._ctx)
 
     @property
-    def grad(self) -> NDArray | None:
+    def grad(self) -> Any:
         """Where backward() puts its gradient; None without attach_grad()."""
         return self._grad[0] if self._grad else None
 
@@ -182,7 +274,8 @@ class NDArray:
         """Ask for its gradient: zeros now; backward() writes ("write"), adds ("add") or leaves it ("null")."""
         from tensorkeep.mxnet.autograd import mark_variables
 
-        mark_variables(self, self._like(torch.zeros_like(self._t.detach()), self._ctx), grad_req)
+        gradient = self._like(torch.zeros_like(self._t.detach()), self._ctx)
+        mark_variables(self, gradient if stype is None else gradient.tostype(stype), grad_req)
 
     def backward(self, out_grad: NDArray | None = None, retain_graph: bool = False, train_mode: bool = True) -> None:
         """Compute the gradients of what this array was computed from."""
@@ -190,9 +283,43 @@ class NDArray:
 
         backward([self], None if out_grad is None else [out_grad], retain_graph, train_mode)
 
+    def to_dlpack_for_read(self) -> Any:
+        """A DLPack capsule of its memory, for libraries that only read it."""
+        return to_dlpack_for_read(self)
+
+    def to_dlpack_for_write(self) -> Any:
+        """A DLPack capsule of its memory; what is written there is its new value."""
+        return to_dlpack_for_write(self)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._t.detach().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self._t.__dlpack_device__()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        values = self.asnumpy()
+        return values if dtype is None else values.astype(dtype)
+
+    def __reduce__(self) -> Any:
+        from tensorkeep.mxnet._pickling import reduced
+
+        return reduced(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        from tensorkeep.mxnet._files import write_record
+
+        return {"handle": write_record(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from tensorkeep.mxnet._pickling import restore
+
+        restore(self, state)
+
     def __getitem__(self, key: Any) -> Any:
-        found = getitem(_recorded(self._t), key)
-        return self if found is self._t else self._like(found, self._ctx)
+        tensor = _recorded(self._t)
+        found = getitem(tensor, key)
+        return self if found is tensor else self._like(found, self._ctx)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         setitem(self, key, value)
@@ -203,6 +330,17 @@ class NDArray:
     def __iter__(self) -> Iterator[Any]:
         for i in range(len(self)):
             yield self[i]
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self._t.is_floating_point():
+            raise TypeError("only integer scalar arrays can be converted to a scalar index")
+        return int(self.item())
 
     def __bool__(self) -> bool:
         count = self._t.numel()
@@ -217,10 +355,14 @@ class NDArray:
         return multiply(self, -1.0)
 
     def __abs__(self) -> Any:
-        return self.abs()  # type: ignore[attr-defined]  # a fluent method
+        return _operator("abs", self)
 
     def __repr__(self) -> str:
         return f"\n{self.asnumpy()}\n<{type(self).__name__} {'x'.join(map(str, self.shape))} @{self._ctx}>"
+
+
+def _operator(name: str, array: NDArray, **attrs: Any) -> Any:
+    return call(get(name), [array], attrs, None)
 
 
 def _recorded(tensor: torch.Tensor) -> torch.Tensor:
@@ -228,27 +370,66 @@ def _recorded(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if state.recording or not tensor.requires_grad else tensor.detach()
 
 
-add = binary("add", NDArray)
-divide = binary("divide", NDArray)
-equal = binary("equal", NDArray)
-greater = binary("greater", NDArray)
-greater_equal = binary("greater_equal", NDArray)
-lesser = binary("lesser", NDArray)
-lesser_equal = binary("lesser_equal", NDArray)
-logical_and = binary("logical_and", NDArray)
-logical_or = binary("logical_or", NDArray)
-logical_xor = binary("logical_xor", NDArray)
-maximum = binary("maximum", NDArray)
-minimum = binary("minimum", NDArray)
-modulo = binary("modulo", NDArray)
-multiply = binary("multiply", NDArray)
-not_equal = binary("not_equal", NDArray)
-power = binary("power", NDArray)
-subtract = binary("subtract", NDArray)
+def call(op: Operator, inputs: Any, attrs: dict[str, Any] | None, out: Any, name: Any = None) -> Any:
+    """Compute an operator on NDArrays, dense or sparse; a name is accepted and has no meaning here.
+
+    Raises:
+        TypeError: an input is an array of mx.np.
+    """
+    for array in inputs:
+        if array.__class__ is not NDArray and array is not None:
+            return _call_others(op, inputs, attrs, out)
+    if out is not None and out.__class__ is not NDArray:
+        return _call_others(op, inputs, attrs, out)
+    return invoke(op, inputs, attrs, out, NDArray)
+
+
+def _call_others(op: Operator, inputs: Any, attrs: dict[str, Any] | None, out: Any) -> Any:
+    targets = out if isinstance(out, (list, tuple)) else [out]
+    arrays = [array for array in (*inputs, *targets) if array is not None]
+    if any(is_np(array) for array in arrays):
+        raise TypeError(
+            f"Operator `{op.name}` registered in backend is a legacy operator which can only accept legacy ndarrays, "
+            "while received an MXNet numpy ndarray. Please call `as_nd_ndarray()` upon the numpy ndarray to convert it "
+            "to a legacy ndarray, and then feed the converted array to this operator."
+        )
+    if any(isinstance(array, NDArray) and array.stype != "default" for array in arrays):
+        from tensorkeep.mxnet.ndarray._sparse_rules import compute
+
+        return compute(op, [array for array in inputs if array is not None], attrs, out)
+    return invoke(op, inputs, attrs, out, NDArray)
+
+
+def is_np(array: Any) -> bool:
+    """Whether it is an array of mx.np."""
+    if type(array) is NDArray or not isinstance(array, NDArray) or array.stype != "default":
+        return False
+    from tensorkeep.mxnet.numpy.multiarray import ndarray
+
+    return isinstance(array, ndarray)
+
+
+add = binary("add", NDArray, call)
+divide = binary("divide", NDArray, call)
+equal = binary("equal", NDArray, call)
+greater = binary("greater", NDArray, call)
+greater_equal = binary("greater_equal", NDArray, call)
+lesser = binary("lesser", NDArray, call)
+lesser_equal = binary("lesser_equal", NDArray, call)
+logical_and = binary("logical_and", NDArray, call)
+logical_or = binary("logical_or", NDArray, call)
+logical_xor = binary("logical_xor", NDArray, call)
+maximum = binary("maximum", NDArray, call)
+minimum = binary("minimum", NDArray, call)
+modulo = binary("modulo", NDArray, call)
+multiply = binary("multiply", NDArray, call)
+not_equal = binary("not_equal", NDArray, call)
+power = binary("power", NDArray, call)
+subtract = binary("subtract", NDArray, call)
 true_divide = divide
 
-add_operators(NDArray, globals())
-add_methods(NDArray, lambda op, inputs, attrs, out, name: invoke(op, inputs, attrs, out, NDArray), METHODS)
+add_operators(NDArray, globals(), call)
+add_methods(NDArray, call, METHODS)
 
 
 def __getattr__(name: str) -> Any:
