@@ -175,6 +175,25 @@ def parameter_names(state: Any) -> dict[int, str]:
     return names
 
 
+@dataclasses.dataclass
+class _Work:
+    """What a restore will do, collected before anything is changed.
+
+    Attributes:
+        names: id of each torch parameter → its name.
+        strict: whether an entry that the step lacks is a problem.
+        actions: what changes objects, in order.
+        reads: tensors that go straight into memory that is there.
+        problems: what stands against it; then nothing is done.
+    """
+
+    names: Mapping[int, str]
+    strict: bool
+    actions: list[Callable[[], None]] = dataclasses.field(default_factory=list)
+    reads: list[tuple[Tensor, Any]] = dataclasses.field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+
 def restore_into(state: Any, saved: Any, *, strict: bool = True) -> Any:
     """Put what was captured back into the objects of `state`; the state, with plain values replaced.
 
@@ -183,92 +202,82 @@ def restore_into(state: Any, saved: Any, *, strict: bool = True) -> Any:
     Raises:
         MismatchError: with all differences; nothing was changed.
     """
-    actions: list[Callable[[], None]] = []
-    problems: list[str] = []
-    made = _plan(state, saved, "", parameter_names(state), actions, problems, strict)
-    if problems:
-        lines = "\n".join(f"  {line}" for line in problems)
+    from tensorkeep.storage.filling import read_into
+
+    work = _Work(parameter_names(state), strict)
+    made = _plan(state, saved, "", work)
+    if work.problems:
+        lines = "\n".join(f"  {line}" for line in work.problems)
         raise MismatchError(f"The step does not fit the state; nothing was changed.\n{lines}")
-    for action in actions:
+    read_into([tensor for tensor, _ in work.reads], [memory for _, memory in work.reads])
+    for action in work.actions:
         action()
     return made()
 
 
-def _plan(
-    value: Any,
-    saved: Any,
-    path: str,
-    names: Mapping[int, str],
-    actions: list[Callable[[], None]],
-    problems: list[str],
-    strict: bool,
-) -> Callable[[], Any]:
-    """What will give the new value; what changes objects goes into `actions`, what stands against it into `problems`."""
-
-    def inner(child: Any, found: Any, key: Any) -> Callable[[], Any]:
-        return _plan(child, found, _below(path, key), names, actions, problems, strict)
-
+def _plan(value: Any, saved: Any, path: str, work: _Work) -> Callable[[], Any]:
+    """What will give the new value; what changes objects goes into `work`."""
     if isinstance(value, tuple) and hasattr(value, "_fields") and isinstance(saved, dict):
-        parts = {k: inner(getattr(value, k), saved[k], k) for k in value._fields if _has(saved, k, path, problems)}
+        parts = {
+            k: _plan(getattr(value, k), saved[k], _below(path, k), work)
+            for k in value._fields
+            if _has(saved, k, path, work)
+        }
         return lambda: value._replace(**{k: part() for k, part in parts.items()})  # type: ignore[attr-defined]  # a named tuple
     if isinstance(value, dict) and isinstance(saved, dict) and not _is_saved_key(saved):
-        return _plan_dict(value, saved, path, inner, problems, strict)
+        return _plan_dict(value, saved, path, work)
     if isinstance(value, (list, tuple)) and isinstance(saved, (list, tuple)):
-        if len(value) != len(saved) and any(kind_of(item) != "data" for item in value):
-            problems.append(f"{path}: {len(saved)} items in the step, {len(value)} in the state.")
-            return lambda: value
-        if len(value) != len(saved):
-            return lambda: _arrays(saved)
-        items = [inner(child, found, i) for i, (child, found) in enumerate(zip(value, saved, strict=True))]
-
-        def rebuilt() -> Any:
-            new = [item() for item in items]
-            if isinstance(value, list):
-                value[:] = new
-                return value
-            return type(value)(new)
-
-        return rebuilt
+        return _plan_list(value, saved, path, work)
     if _is_optimizer(value):
         from tensorkeep.adapters._torch_optimizer import plan_state
 
-        problems += [f"{path}: {line}" for line in plan_state(value, saved, names, actions, _arrays)]
+        work.problems += [f"{path}: {line}" for line in plan_state(value, saved, work.names, work.actions, _arrays)]
         return lambda: value
     if _is_key(value) and _is_saved_key(saved):
         jax = sys.modules["jax"]
         return lambda: jax.random.wrap_key_data(jax.numpy.asarray(_arrays(saved["data"])), impl=saved[_KEY])
     adapter = _model_adapter(value)
     if adapter is not None:
-        return _plan_model(adapter, value, saved, path, actions, problems, strict)
+        return _plan_model(adapter, value, saved, path, work)
     if as_tensor_or_none(value) is not None:
-        return _plan_array(value, saved, path, problems)
+        return _plan_array(value, saved, path, work)
     if is_stateful(value):
-        actions.append(lambda: value.load_state_dict(_like_torch(_arrays(saved), value)))
+        work.actions.append(lambda: value.load_state_dict(_like_torch(_arrays(saved))))
         return lambda: value
     if dataclasses.is_dataclass(value) and not isinstance(value, type) and isinstance(saved, dict):
-        fields = [f.name for f in dataclasses.fields(value) if _has(saved, f.name, path, problems)]
-        parts = {name: inner(getattr(value, name), saved[name], name) for name in fields}
-        return lambda: dataclasses.replace(value, **{name: part() for name, part in parts.items()})
+        names = [f.name for f in dataclasses.fields(value) if _has(saved, f.name, path, work)]
+        fields = {name: _plan(getattr(value, name), saved[name], _below(path, name), work) for name in names}
+        return lambda: dataclasses.replace(value, **{name: part() for name, part in fields.items()})
     return lambda: _arrays(saved)
 
 
-def _plan_dict(
-    value: dict[Any, Any],
-    saved: dict[Any, Any],
-    path: str,
-    inner: Callable[[Any, Any, Any], Callable[[], Any]],
-    problems: list[str],
-    strict: bool,
-) -> Callable[[], Any]:
+def _plan_list(value: Any, saved: Any, path: str, work: _Work) -> Callable[[], Any]:
+    if len(value) != len(saved):
+        if any(kind_of(item) != "data" for item in value):
+            work.problems.append(f"{path}: {len(saved)} items in the step, {len(value)} in the state.")
+        return lambda: _arrays(saved)
+    items = [_plan(a, b, _below(path, i), work) for i, (a, b) in enumerate(zip(value, saved, strict=True))]
+
+    def rebuilt() -> Any:
+        new = [item() for item in items]
+        if isinstance(value, list):
+            value[:] = new
+            return value
+        return type(value)(new)
+
+    return rebuilt
+
+
+def _plan_dict(value: dict[Any, Any], saved: dict[Any, Any], path: str, work: _Work) -> Callable[[], Any]:
     missing = [key for key in value if key not in saved and kind_of(value[key]) != "loader"]
-    fixed = [key for key in missing if strict and (kind_of(value[key]) != "data" or path == "")]
+    fixed = [key for key in missing if work.strict and (kind_of(value[key]) != "data" or path == "")]
     if fixed:
         listed = ", ".join(map(str, saved)) or "nothing"
-        problems.append(
+        work.problems.append(
             f"{path or 'the state'}: the step has no {', '.join(repr(key) for key in fixed)} (it has {listed}). Leave it out "
             "of the state, or give strict=False to keep it as it is."
         )
-    parts = {key: inner(child, saved[key], key) for key, child in value.items() if key in saved}
+    parts = {key: _plan(child, saved[key], _below(path, key), work) for key, child in value.items() if key in saved}
     extra = {key: found for key, found in saved.items() if key not in value}
 
     def rebuilt() -> Any:
@@ -281,9 +290,9 @@ def _plan_dict(
     return rebuilt
 
 
-def _has(saved: dict[str, Any], name: str, path: str, problems: list[str]) -> bool:
+def _has(saved: dict[str, Any], name: str, path: str, work: _Work) -> bool:
     if name not in saved:
-        problems.append(f"{_below(path, name)}: the step does not have it.")
+        work.problems.append(f"{_below(path, name)}: the step does not have it.")
     return name in saved
 
 
@@ -291,17 +300,9 @@ def _is_saved_key(saved: Any) -> bool:
     return isinstance(saved, dict) and set(saved) == {_KEY, "data"}
 
 
-def _plan_model(
-    adapter: Adapter,
-    model: Any,
-    saved: Any,
-    path: str,
-    actions: list[Callable[[], None]],
-    problems: list[str],
-    strict: bool,
-) -> Callable[[], Any]:
+def _plan_model(adapter: Adapter, model: Any, saved: Any, path: str, work: _Work) -> Callable[[], Any]:
     if not isinstance(saved, dict):
-        problems.append(f"{path}: a model in the state, a {type(saved).__name__} in the step.")
+        work.problems.append(f"{path}: a model in the state, a {type(saved).__name__} in the step.")
         return lambda: model
     tensors = {name: tensor for name, tensor in saved.items() if isinstance(tensor, Tensor)}
     extra = {name: value for name, value in saved.items() if name.endswith(EXTRA)}
@@ -310,10 +311,10 @@ def _plan_model(
         {name: tensor for name, tensor in tensors.items() if name not in extra},
         Named("", {name: name for name in tensors if name not in extra}),
         adapter.slots(model),
-        allow_missing=not strict,
-        ignore_extra=not strict,
+        allow_missing=not work.strict,
+        ignore_extra=not work.strict,
     )
-    problems += [f"{path}: {line}" for line in found.problems]
+    work.problems += [f"{path}: {line}" for line in found.problems]
     rows: list[Row] = found.rows
 
     def act() -> None:
@@ -321,43 +322,54 @@ def _plan_model(
 
         fill(adapter, rows)
         if extra:
-            model.load_state_dict(
-                {name: _like_torch(_arrays(value), model) for name, value in extra.items()}, strict=False
-            )
+            model.load_state_dict({name: _like_torch(_arrays(value)) for name, value in extra.items()}, strict=False)
 
-    actions.append(act)
+    work.actions.append(act)
     return lambda: adapter.finish(model, [row.slot for row in rows])
 
 
-def _plan_array(value: Any, saved: Any, path: str, problems: list[str]) -> Callable[[], Any]:
+def _plan_array(value: Any, saved: Any, path: str, work: _Work) -> Callable[[], Any]:
     from tensorkeep.adapters._arrays import like
 
     own = as_tensor_or_none(value)
     if isinstance(saved, SparseTensor) or isinstance(own, SparseTensor):
         return lambda: _arrays(saved)
     if not isinstance(saved, Tensor):
-        problems.append(f"{path}: an array in the state, a {type(saved).__name__} in the step.")
+        work.problems.append(f"{path}: an array in the state, a {type(saved).__name__} in the step.")
         return lambda: value
     assert own is not None
     if own.shape != saved.shape or own.dtype != saved.dtype:
-        problems.append(
+        work.problems.append(
             f"{path}: {saved.dtype} {list(saved.shape)} in the step, {own.dtype} {list(own.shape)} in the state."
         )
         return lambda: value
+    memory = _memory(value)
+    if memory is not None:
+        work.reads.append((saved, memory))
+        return lambda: value
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
 
-    def filled() -> Any:
-        import numpy as np
-
-        if isinstance(value, np.ndarray) and value.flags.writeable:
-            np.copyto(value, saved.numpy())
-            return value
-        torch = sys.modules.get("torch")
-        if torch is not None and isinstance(value, torch.Tensor):
+        def copied() -> Any:
             value.detach().copy_(like(value.detach(), saved))
             return value
-        return like(value, saved)
 
-    return filled
+        return copied
+    return lambda: like(value, saved)
+
+
+def _memory(value: Any) -> Any:
+    """A writable array on the memory of an array of NumPy or torch; None where there is none or it is not contiguous."""
+    import numpy as np
+
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        if value.device.type != "cpu" or not value.is_contiguous() or value.is_sparse:
+            return None
+        own = as_tensor_or_none(value)
+        return own.numpy() if isinstance(own, Tensor) and own._array is not None else None
+    plain = isinstance(value, np.ndarray) and value.flags.writeable and value.flags.c_contiguous
+    return value if plain and value.dtype.isnative else None
 
 
 def _arrays(saved: Any) -> Any:
@@ -373,7 +385,7 @@ def _arrays(saved: Any) -> Any:
     return map_tree(saved, leaf)
 
 
-def _like_torch(data: Any, owner: Any) -> Any:
+def _like_torch(data: Any) -> Any:
     """Arrays as torch tensors for the objects of torch and its friends, which want them back as they gave them."""
     torch = sys.modules.get("torch")
     if torch is None:
