@@ -74,4 +74,18 @@ CASES = [
     Case("MakeLoss", ((3, 4),), {"normalization": "valid", "valid_thresh": 0.1, "grad_scale": 3.0}, train=True),
     Case("MakeLoss", (Given([-1.0, -2.0]),), {"normalization": "valid"}, train=True),
     Case("MakeLoss", (Rand((3, 4), "float64"),), {"normalization": "batch"}, train=True, rtol=1e-6),
+    Case("CTCLoss", ((5, 2, 4), Given([[1, 2, 0], [3, 3, 1]])), rtol=1e-4),
+    Case("CTCLoss", ((5, 2, 4), Given([[1, 2, -1], [0, 0, 1]])), {"blank_label": "last"}, rtol=1e-4),
+    Case("CTCLoss", ((2, 2, 4), Given([[1, 2, 3], [3, 0, 0]])), error=True, note="too short"),
+    Case("CTCLoss", ((3, 2, 4), Given([[1, 1, 0], [2, 2, 0]])), rtol=1e-4),
+    Case("CTCLoss", ((5, 2, 4), Given([[1, 2], [3, 1]]), Given([3, 5])), {"use_data_lengths": True}, rtol=1e-4),
+    Case("CTCLoss", ((5, 2, 4), Given([[1, 2], [3, 1]]), Given([1, 2])), {"use_label_lengths": True}, rtol=1e-4),
+    Case(
+        "CTCLoss",
+        ((5, 2, 4), Given([[1, 2], [3, 1]]), Given([4, 5]), Given([1, 2])),
+        {"use_data_lengths": True, "use_label_lengths": True},
+        rtol=1e-4,
+    ),
+    Case("CTCLoss", ((5, 2, 4), Given([[1, 2]])), error=True),
+    Case("CTCLoss", ((5, 2), Given([[1, 2], [1, 1]])), error=True),
 ]

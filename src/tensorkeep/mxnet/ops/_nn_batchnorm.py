@@ -13,7 +13,7 @@ _forward = torch._batch_norm_impl_index
 _backward = torch.ops.aten._batch_norm_impl_index_backward.default
 
 
-class _Train(torch.autograd.Function):  # type: ignore[misc]  # torch is Any to mypy
+class _Train(torch.autograd.Function):
     """torch's own kernels, with the moving statistics moved in backward by the batch's biased variance."""
 
     @staticmethod
@@ -49,7 +49,7 @@ class _Train(torch.autograd.Function):  # type: ignore[misc]  # torch is Any to 
         return d_data, d_gamma, d_beta, None, None, None, None, None
 
 
-class _Stopped(torch.autograd.Function):  # type: ignore[misc]  # torch is Any to mypy
+class _Stopped(torch.autograd.Function):
     """The same values; a gradient of zeros."""
 
     @staticmethod

@@ -19,7 +19,7 @@ __all__ = [
 Dims = tuple[int, ...]
 
 
-class _Constant(torch.autograd.Function):  # type: ignore[misc]  # torch is Any to mypy
+class _Constant(torch.autograd.Function):
     """Values that hang in the graph of `data` and give it a gradient of zeros."""
 
     @staticmethod

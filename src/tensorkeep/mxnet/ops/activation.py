@@ -42,7 +42,7 @@ def activation(data: Tensor, *, act_type: str) -> Tensor:
     return _ACTIVATIONS[act_type](data)
 
 
-class _Selu(torch.autograd.Function):  # type: ignore[misc]  # torch is Any to mypy
+class _Selu(torch.autograd.Function):
     """selu with MXNet's gradient: λ·(α + y) where y is negative, which is λ·α + y in the textbook."""
 
     @staticmethod
@@ -202,7 +202,7 @@ def _scaled(data: Tensor, axis: int, temperature: float | None, use_length: bool
     return data if temperature is None or temperature == 1 else data / temperature
 
 
-class _SoftmaxLast(torch.autograd.Function):  # type: ignore[misc]  # torch is Any to mypy
+class _SoftmaxLast(torch.autograd.Function):
     """softmax over the last axis, with the sum of MXNet's gradient over axis 1; in two dimensions they are one."""
 
     @staticmethod

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tensorkeep.mxnet._registry import Attrs, Shape, operator
+from tensorkeep.mxnet._registry import Attrs, Shape, operator, taking
 from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.ops._nn_common import expects
 
 
-class _WithGradient(torch.autograd.Function):  # type: ignore[misc]  # torch is Any to mypy
+class _WithGradient(torch.autograd.Function):
     """`out` as it stands; `rule(head gradient)` as the gradient of data, zeros as that of the label."""
 
     @staticmethod
@@ -232,6 +233,93 @@ def make_loss_output(
             valid = (values > valid_thresh).sum().clamp(min=1)
             return torch.ones_like(values) * (grad_scale / valid)
         return torch.full_like(values, grad_scale / values.shape[0] if normalization == "batch" else grad_scale)
+
+    found: Tensor = _WithGradient.apply(data, None, values.view_as(values), rule)
+    return found
+
+
+def _ctc_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Sequence[Shape]]:
+    data = shapes[0]
+    if data is None:
+        return shapes, [None]
+    if len(data) != 3:
+        raise MXNetError("The data array must be of rank 3: (sequence_length, batch_size, alphabet_size).")
+    return [*shapes[:2], *[(data[1],)] * (len(shapes) - 2)], [(data[1],)]
+
+
+@operator(
+    "CTCLoss",
+    inputs=taking(
+        "data", "label", "data_lengths", "label_lengths",
+        data_lengths=lambda a: a["use_data_lengths"], label_lengths=lambda a: a["use_label_lengths"],
+    ),
+    outputs=2,
+    visible=1,
+    shape=_ctc_shapes,
+    dtype=lambda dtypes, attrs: (dtypes, dtypes[:1]),
+)  # fmt: skip
+def ctc_loss(
+    data: Tensor, label: Tensor, *lengths: Tensor, use_data_lengths: bool = False, use_label_lengths: bool = False,
+    blank_label: str = "first",
+) -> Tensor:  # fmt: skip
+    """The connectionist temporal classification loss of each sequence: (N,).
+
+    data (T, N, C), before the softmax; label (N, L). blank_label "first": class 0 is the blank, and 0 pads labels;
+    "last": class C - 1 is, and -1 pads them. data_lengths and label_lengths (N,) are taken where use_data_lengths and
+    use_label_lengths say so, in this order. A label that does not fit into its sequence has the loss 0.
+    """
+    if len(lengths) != use_data_lengths + use_label_lengths:
+        raise expects("CTCLoss", 2 + use_data_lengths + use_label_lengths, 2 + len(lengths))
+    if data.dim() != 3:
+        raise MXNetError("The data array must be of rank 3: (sequence_length, batch_size, alphabet_size).")
+    steps, batch, classes = data.shape
+    if label.dim() != 2 or label.shape[0] != batch:
+        raise MXNetError(
+            f"The label array must be of shape (batch_size, label_sequence_length); batch_size is {batch}."
+        )
+    if steps < label.shape[1]:
+        raise MXNetError("The max number of labels cannot exceed the maximum sequence length of the data.")
+    targets = label.detach().to(torch.int64)
+    times = lengths[0].to(torch.int64) if use_data_lengths else torch.full((batch,), steps, device=data.device)
+    if use_label_lengths:
+        counts = lengths[-1].to(torch.int64)
+    else:
+        padding = 0 if blank_label == "first" else -1
+        counts = (targets != padding).to(torch.int64).cumprod(1).sum(1)
+    blank = 0 if blank_label == "first" else classes - 1
+    targets = targets.clamp(0, classes - 1)
+    found: Tensor = torch.nn.functional.ctc_loss(
+        torch.log_softmax(data, 2), targets, times, counts, blank, "none", zero_infinity=True
+    )
+    return found
+
+
+def _sparse_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Sequence[Shape]]:
+    data = shapes[0]
+    return [data, None if data is None else (data[1],)], [data]
+
+
+@operator("IdentityAttachKLSparseReg", inputs=taking("data", "moving_avg"), shape=_sparse_shapes)
+def identity_attach_kl_sparse_reg(
+    data: Tensor, moving_avg: Tensor, *, sparseness_target: float = 0.100000001, penalty: float = 0.00100000005,
+    momentum: float = 0.899999976,
+) -> Tensor:  # fmt: skip
+    """data (N, C) itself; backward() adds the gradient of a penalty on units that are active more than the target.
+
+    moving_avg (C,) is each unit's mean activation, between 0 and 1; backward() moves it in place by
+    momentum · moving_avg + (1 - momentum) · mean and adds
+    penalty · (-target / moving_avg + (1 - target) / (1 - moving_avg)) to the head gradient.
+    """
+    if data.dim() != 2 or tuple(moving_avg.shape) != (data.shape[1],):
+        raise MXNetError(f"data should be (batch, units), moving_avg (units,); they are {list(data.shape)} and "
+                         f"{list(moving_avg.shape)}.")  # fmt: skip
+    if not _recorded(data):
+        return torch.ops.aten.alias(data)
+    values = data.detach()
+
+    def rule(head: Tensor) -> Tensor:
+        average = moving_avg.detach().lerp_(values.mean(0), 1 - momentum)
+        return head + penalty * (-sparseness_target / average + (1 - sparseness_target) / (1 - average))
 
     found: Tensor = _WithGradient.apply(data, None, values.view_as(values), rule)
     return found

@@ -46,9 +46,9 @@ def _rnn_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Seq
     length, batch, inputs = data or (-1, -1, -1)
     flat = (_count(_parameters(inputs, attrs)) if inputs >= 0 else -1,)
     layers = attrs["num_layers"] * directions
-    states: list[Shape] = [(layers, batch, width), (layers, batch, hidden)][: 2 if attrs["mode"] == "lstm" else 1]
+    states = [(layers, batch, width), (layers, batch, hidden)][: 2 if attrs["mode"] == "lstm" else 1]
     found: list[Shape] = [data, require(shapes[1], flat)]
-    found += [require(given, state or ()) for given, state in zip(shapes[2:], states, strict=False)]
+    found += [require(given, state) for given, state in zip(shapes[2:], states, strict=False)]
     if attrs["use_sequence_length"]:
         found.append((batch,))
     out: list[Shape] = [None if data is None else (length, batch, width * directions)]
@@ -90,8 +90,9 @@ def rnn(
     N, state_size or projection_size); state_cell (layers · directions, N, state_size) for lstm. The gates of lstm are
     i, f, c, o, those of gru r, z, n. The result is (T, N, directions · width), with state_outputs the last state too,
     and lstm's cell. With use_sequence_length, sequence_length (N,) says how many steps of each sample count: what is
-    behind them is 0, and the last states are those at their ends; MXNet heeds it on GPUs only. p is the share of elements that are dropped between
-    layers in training; the choice follows mx.random.seed, but is not the one that MXNet makes.
+    behind them is 0, and the last states are those at their ends; MXNet heeds it on GPUs only. p is the share of
+    elements that are dropped between layers in training; the choice follows mx.random.seed, but is not the one that
+    MXNet makes.
     """
     attrs = {
         "state_size": state_size, "num_layers": num_layers, "mode": mode, "bidirectional": bidirectional,
