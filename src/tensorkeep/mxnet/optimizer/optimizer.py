@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensorkeep.mxnet import _pickling
 from tensorkeep.mxnet._state import state as switches
 from tensorkeep.mxnet.base import claim
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
+from tensorkeep.mxnet.optimizer import _states
 from tensorkeep.mxnet.optimizer._adaptive import (
     FTML,
     LAMB,
@@ -101,7 +101,7 @@ class Updater:
         Raises:
             UnsafeFileError: the bytes ask for something else than arrays and optimizers; nothing was executed.
         """
-        found = _pickling.loads(states, what="the optimizer's states")
+        found = _states.loads(states, what="the optimizer's states")
         if isinstance(found, tuple) and len(found) == 2:
             self.states, self.optimizer = found
             self.aggregate_updates = self.optimizer.aggregate_num > 0
@@ -111,7 +111,7 @@ class Updater:
 
     def get_states(self, dump_optimizer: bool = False) -> bytes:
         """The states, with dump_optimizer also the optimizer, as MXNet pickles them."""
-        return _pickling.dumps((self.states, self.optimizer) if dump_optimizer else self.states)
+        return _states.dumps((self.states, self.optimizer) if dump_optimizer else self.states)
 
 
 def get_updater(optimizer: Optimizer) -> Updater:
