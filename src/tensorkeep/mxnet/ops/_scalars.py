@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,8 +13,11 @@ from tensorkeep.mxnet.ops._shapes import DTypes
 
 __all__ = ["as_tensor", "fit", "scalar_dtype"]
 
-_UNSIGNED = {torch.uint8: 8}
-_SIGNED = {torch.int8: 8, torch.int16: 16, torch.int32: 32, torch.int64: 64}
+_RANGES = {
+    torch.int32: (-(1 << 31), 1 << 32), torch.int64: (-(1 << 63), 1 << 64), torch.uint8: (0, 1 << 8),
+    torch.int8: (-(1 << 7), 1 << 8), torch.int16: (-(1 << 15), 1 << 16),
+}  # fmt: skip
+"""Whole numbers: the least one, how many there are."""
 
 
 def fit(data: Tensor, scalar: float, is_int: bool) -> tuple[Tensor, float]:
@@ -22,27 +27,25 @@ def fit(data: Tensor, scalar: float, is_int: bool) -> tuple[Tensor, float]:
     bool becomes int64.
     """
     dtype = data.dtype
-    if dtype is torch.float64:
-        return data, scalar
+    if dtype in _RANGES:
+        return (data, whole(scalar, dtype)) if is_int else (data.double(), scalar)
     if dtype is torch.float16:
         with np.errstate(over="ignore"):
             return data, float(np.float16(scalar))
     if dtype is torch.bfloat16:
         return data, float(torch.tensor(scalar, dtype=dtype))
-    if not is_int:
-        return data.double(), scalar
     if dtype is torch.bool:
-        return data.to(torch.int64), whole(scalar, torch.int64)
-    return data, whole(scalar, dtype)
+        return (data.to(torch.int64), whole(scalar, torch.int64)) if is_int else (data.double(), scalar)
+    return data, scalar
 
 
 def whole(scalar: float, dtype: torch.dtype) -> int:
     """The number cut off and wrapped into a dtype of whole numbers; NaN and infinity become its least value."""
-    if dtype in _UNSIGNED:
-        bits = _UNSIGNED[dtype]
-        return int(scalar) % (1 << bits) if np.isfinite(scalar) else 0
-    half = 1 << (_SIGNED[dtype] - 1)
-    return (int(scalar) + half) % (2 * half) - half if np.isfinite(scalar) else -half
+    low, count = _RANGES[dtype]
+    if not isfinite(scalar):
+        return low
+    number = int(scalar)
+    return number if low <= number < low + count else (number - low) % count + low
 
 
 def as_tensor(scalar: float, data: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ def reduced_axes(shape: Sequence[int], axis: Axes, exclude: bool = False) -> tup
         return axis
     axes = sorted([a + rank if a < 0 else a for a in axis])
     if axes[0] < 0 or axes[-1] >= rank:
-        named = axis[0] if len(axis) == 1 else list(axis)
+        named = axes[-1] if axes[-1] >= rank else f"[{','.join(map(str, axis))}]"
         raise MXNetError(f"Reduction axis {named} Exceeds input dimensions [{','.join(map(str, shape))}]")
     if len(set(axes)) < len(axes):
         raise MXNetError(f"Reduction axes have duplicates [{','.join(map(str, axes))}]")

@@ -79,7 +79,7 @@ def _like(lhs: Sequence[int], rhs: Sequence[int], lhs_axes: Axes, rhs_axes: Axes
     if len(lhs_axes) != len(rhs_axes) or not lhs_axes:
         raise MXNetError("Input_axis and other_axis size does not match")
     found = list(lhs)
-    for left, right in zip(lhs_axes, rhs_axes, strict=True):
+    for number, (left, right) in enumerate(zip(lhs_axes, rhs_axes, strict=True)):
         to = left + len(lhs) if left < 0 else left
         at = right + len(rhs) if right < 0 else right
         if not 0 <= to < len(lhs):
@@ -87,7 +87,7 @@ def _like(lhs: Sequence[int], rhs: Sequence[int], lhs_axes: Axes, rhs_axes: Axes
         if not 0 <= at < len(rhs):
             raise MXNetError(f"Invalid dimension specified in rhs_axes: {right}")
         if lhs[to] not in (1, -1):
-            raise MXNetError(f"Input axis {left} at dimension {to} cannot be broadcasted to {rhs[at]}")
+            raise MXNetError(f"Input axis {left} at dimension {number} cannot be broadcasted to {rhs[at]}")
         found[to] = rhs[at]
     return tuple(found)
 

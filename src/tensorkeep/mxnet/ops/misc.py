@@ -45,7 +45,7 @@ def softmax_cross_entropy(data: Tensor, label: Tensor) -> Tensor:
     if data.dim() != 2:
         raise MXNetError("SoftmaxCrossEntropy only accept 2D data")
     if label.dim() != 1 or label.shape[0] != data.shape[0]:
-        raise MXNetError(f"data label shape mismatch: {like(data.shape)} and {like(label.shape)}")
+        raise MXNetError(f"SoftmaxCrossEntropy: data label shape mismatch: {like(data.shape)} and {like(label.shape)}")
     same_dtype(data, label)
     return _CrossEntropy.apply(data, label)
 

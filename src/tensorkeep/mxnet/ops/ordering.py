@@ -8,6 +8,7 @@ from torch import Tensor
 from tensorkeep.mxnet._dtypes import TORCH
 from tensorkeep.mxnet._registry import Attrs, operator
 from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.ops._elementwise import like
 from tensorkeep.mxnet.ops._shapes import DTypes
 
 
@@ -84,10 +85,14 @@ def topk(
 def _position(data: Tensor, axis: int | None, keepdims: bool, largest: bool) -> Tensor:
     _numbers(data)
     rank = data.dim()
-    if data.numel() == 0 and (axis is None or data.shape[axis] == 0):
-        raise MXNetError("attempt to search an empty sequence")
     if axis is not None and not -rank <= axis < max(rank, 1):
         raise MXNetError(f"axis {axis} exceeds the input dimension of {rank}")
+    if data.numel() == 0 and axis is None:
+        raise MXNetError("attempt to search an empty sequence")
+    if axis is not None and rank and data.shape[axis] == 0:
+        raise MXNetError(
+            f"searching input tensor of shape {like(data.shape)} along axis = {axis} of zero dim-size is not allowed"
+        )
     search = torch.argmax if largest else torch.argmin
     found = (
         search(data, axis, keepdims) if axis is not None else search(data).reshape((1,) * rank if keepdims else (1,))

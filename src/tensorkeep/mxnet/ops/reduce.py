@@ -11,7 +11,7 @@ from torch import Tensor
 from tensorkeep.mxnet._dtypes import NAMES, TORCH
 from tensorkeep.mxnet._registry import Attrs, Shape, operator
 from tensorkeep.mxnet.base import MXNetError
-from tensorkeep.mxnet.ops._elementwise import with_partials
+from tensorkeep.mxnet.ops._elementwise import like, with_partials
 from tensorkeep.mxnet.ops._shapes import Axes, Shapes, reduced, reduced_axes
 
 _Reduce = Callable[[Tensor, tuple[int, ...], bool], Tensor]
@@ -112,13 +112,20 @@ class _Extreme(torch.autograd.Function):
         return head * (data == found), None, None
 
 
+def _not_empty(data: Tensor) -> None:
+    if data.numel() == 0:
+        raise MXNetError(f"Reduction input's size should > 0 {like(data.shape)}")
+
+
 def _max(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    _not_empty(data)
     if data.requires_grad:
         return _squeezed(_Extreme.apply(data, axes, torch.amax), axes, keep)
     return torch.amax(data, axes, keep)
 
 
 def _min(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    _not_empty(data)
     if data.requires_grad:
         return _squeezed(_Extreme.apply(data, axes, torch.amin), axes, keep)
     return torch.amin(data, axes, keep)
