@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pick": ("convert", "Extract tensors, or merge files into one."),
     "diff": ("diff", "Compare two files, tensor by tensor."),
     "repair": ("convert", "Save the whole tensors of a damaged file."),
+    "mxnet": ("mxnet", "Run an MXNet program without MXNet."),
     "formats": ("info", "List the formats that are read and written."),
     "completion": ("info", "Print the completion script of a shell."),
 }
