@@ -7,11 +7,14 @@ from typing import Any
 from tensorkeep.mxnet._numpy.create import Creation
 from tensorkeep.mxnet._numpy.elemwise import Elementwise
 from tensorkeep.mxnet._numpy.face import Face
+from tensorkeep.mxnet._numpy.linalg import Products
+from tensorkeep.mxnet._numpy.reduce import Reductions
+from tensorkeep.mxnet._numpy.shape import Shapes
 
-__all__ = ["Face", "Functions", "names_of"]
+__all__ = ["Face", "Functions", "functions_of", "names_of"]
 
 
-class Functions(Elementwise, Creation):
+class Functions(Elementwise, Creation, Reductions, Shapes, Products):
     """Every function of mx.np that is an operator."""
 
 

@@ -36,11 +36,11 @@ class Face:
 
     Attributes:
         array: the class of its arrays.
-        module: what MXNet calls the module of its functions.
+        eager: whether operators are computed at once.
     """
 
     array: Any
-    module: str
+    eager: bool = True
 
     def call(self, name: str, inputs: Any, out: Any = None, **attrs: Any) -> Any:
         """An operator called on arrays with the attributes that MXNet's own function would give it."""
@@ -50,8 +50,8 @@ class Face:
         """An operator of an array and a number."""
         raise NotImplementedError
 
-    def length(self, array: Any, axis: int) -> int:
-        """The size of an axis, where it can be known."""
+    def length(self, array: Any, axis: int) -> int | None:
+        """The size of an axis; None where it is not known."""
         raise NotImplementedError
 
 

@@ -1,28 +1,88 @@
-"""mx.np: NumPy's functions on MXNet's arrays."""
+"""mx.np: NumPy's functions on MXNet's arrays.
+
+Functions that have an operator can be recorded and composed (mx.sym.np); those of `fallback` are NumPy's own, computed
+on the values.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
 
-import numpy as _onp
-from numpy import bool_, finfo, float16, float32, float64, int8, int32, int64, uint8
-
 from tensorkeep.mxnet._faces import missing
 from tensorkeep.mxnet._numpy import Functions, functions_of
-from tensorkeep.mxnet.numpy.multiarray import array, empty, face, ndarray
+from tensorkeep.mxnet.numpy.arrayprint import set_printoptions
+from tensorkeep.mxnet.numpy.fallback import FUNCTIONS
+from tensorkeep.mxnet.numpy.function_base import meshgrid
+from tensorkeep.mxnet.numpy.io import genfromtxt
+from tensorkeep.mxnet.numpy.multiarray import array, empty, empty_like, face, ndarray, resize, shape, unravel_index
+from tensorkeep.mxnet.numpy.stride_tricks import broadcast_arrays
+from tensorkeep.mxnet.numpy.utils import (
+    NAN,
+    NINF,
+    NZERO,
+    PINF,
+    PZERO,
+    NaN,
+    bool,
+    bool_,
+    e,
+    finfo,
+    float16,
+    float32,
+    float64,
+    inf,
+    int8,
+    int32,
+    int64,
+    nan,
+    newaxis,
+    pi,
+    uint8,
+)  # fmt: skip
 
-__all__ = ["array", "bool_", "empty", "finfo", "float16", "float32", "float64", "int8", "int32", "int64", "ndarray",
-           "uint8"]  # fmt: skip
+_FUNCTIONS = functions_of(face, Functions)
+_MODULES = ("arrayprint", "fallback", "fallback_linalg", "function_base", "io", "linalg", "multiarray", "random",
+            "stride_tricks", "utils")  # fmt: skip
 
-bool = bool
-pi, e, inf, nan, newaxis = _onp.pi, _onp.e, _onp.inf, _onp.nan, None
-NAN = NaN = nan
-NINF, PINF, NZERO, PZERO = -inf, inf, -0.0, 0.0
+__all__ = [
+    "NAN",
+    "NINF",
+    "NZERO",
+    "PINF",
+    "PZERO",
+    "NaN",
+    "array",
+    "bool",
+    "bool_",
+    "broadcast_arrays",
+    "e",
+    "empty",
+    "empty_like",
+    "finfo",
+    "float16",
+    "float32",
+    "float64",
+    "genfromtxt",
+    "inf",
+    "int8",
+    "int32",
+    "int64",
+    "meshgrid",
+    "nan",
+    "ndarray",
+    "newaxis",
+    "pi",
+    "resize",
+    "set_printoptions",
+    "shape",
+    "uint8",
+    "unravel_index",
+]  # fmt: skip
+__all__ += [*_FUNCTIONS, *FUNCTIONS]  # noqa: PLE0604 - names of the tables
 
-globals().update(functions_of(face, Functions))
-
-_MODULES = ("linalg", "random")
+globals().update(FUNCTIONS)
+globals().update(_FUNCTIONS)
 
 
 def __getattr__(name: str) -> Any:

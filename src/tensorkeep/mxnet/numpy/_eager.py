@@ -39,7 +39,15 @@ class EagerFace(Face):
 class Eager(EagerFace, Functions):
     """mx.np's functions."""
 
-    module = "mxnet.numpy"
+    def _axes(self, array: Any, axis: Any) -> Any:
+        return tuple(range(array.ndim)) if axis is None else axis
+
+    def _rank(self, array: Any, least: int, function: str) -> None:
+        if array.ndim < least:
+            raise ValueError(f"{function} only works on arrays of {least} or more dimensions")
+
+    def _value(self, found: Any) -> Any:
+        return found.item()
 
 
 def _refuse(name: str, array: Any) -> NoReturn:

@@ -20,8 +20,10 @@ from tensorkeep.mxnet.ndarray._creation import from_values
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
 from tensorkeep.mxnet.numpy import _indexing
 from tensorkeep.mxnet.numpy._eager import Eager
+from tensorkeep.mxnet.numpy._methods import add_methods
+from tensorkeep.mxnet.numpy._protocol import array_function, array_ufunc
 
-__all__ = ["array", "empty", "face", "ndarray"]
+__all__ = ["array", "empty", "empty_like", "face", "ndarray", "resize", "shape", "unravel_index"]
 
 
 class ndarray(NDArray):
@@ -51,6 +53,16 @@ class ndarray(NDArray):
     def T(self) -> Any:
         """Its axes in the other order."""
         return self.transpose()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> onp.ndarray[Any, Any]:
+        values = self.asnumpy()
+        return values if dtype is None else values.astype(dtype)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        return array_function(ndarray, func, types, args, kwargs)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return array_ufunc(ufunc, method, inputs, kwargs)
 
     def item(self, *args: Any) -> Any:
         """One of its elements as a Python number: the only one, or that at a position."""
@@ -87,7 +99,7 @@ class ndarray(NDArray):
             raise ValueError("casting must be equal to 'unsafe'")
         if not subok:
             raise ValueError("subok must be equal to True")
-        return super().astype(dtype, copy)  # type: ignore[return-value]
+        return super().astype(dtype, copy)
 
     def copy(self, order: str = "C") -> ndarray:
         """A copy on the same device."""
@@ -119,7 +131,7 @@ class ndarray(NDArray):
         """The same memory in another shape; the codes are those of NDArray.reshape."""
         return super().reshape(*shape, **kwargs)
 
-    def flatten(self, order: str = "C") -> Any:
+    def flatten(self, order: str = "C") -> Any:  # type: ignore[override]  # NumPy's argument
         """Its elements in one dimension."""
         return self.reshape(-1, order=order)
 
@@ -271,6 +283,39 @@ ndarray.__name__ = ndarray.__qualname__ = "ndarray"
 
 face = Eager(ndarray)
 """Every function of mx.np as a method."""
+add_methods(ndarray, face)
+
+
+def shape(a: Any) -> tuple[int, ...]:
+    """The dimensions of an array."""
+    dims: tuple[int, ...] = a.shape
+    return dims
+
+
+def empty_like(prototype: Any, dtype: Any = None, order: str = "C", subok: bool = False, shape: Any = None) -> ndarray:
+    """An array like another, whose values are whatever the memory held."""
+    if order != "C":
+        raise NotImplementedError("Only support C-order at this moment")
+    if subok:
+        raise NotImplementedError("Creating array by using sub-class is not supported at this moment")
+    if shape is not None:
+        raise NotImplementedError("Assigning new shape is not supported at this moment")
+    return empty(prototype.shape, prototype.dtype if dtype is None else dtype, ctx=prototype.ctx)
+
+
+def resize(a: Any, new_shape: Any) -> ndarray:
+    """The elements in another shape, from the start again where there are too few."""
+    return array(onp.resize(a.asnumpy(), new_shape), dtype=a.dtype, ctx=a.ctx)
+
+
+def unravel_index(indices: Any, shape: Any, order: str = "C") -> Any:
+    """The coordinates of flat positions: an array for each dimension."""
+    if order != "C":
+        raise NotImplementedError("Do not support column-major (Fortran-style) order at this moment")
+    if isinstance(indices, NUMBERS):
+        return onp.unravel_index(int(indices), shape)
+    found = onp.unravel_index(indices.asnumpy(), shape)
+    return tuple(array(part, dtype=indices.dtype, ctx=indices.ctx) for part in found)
 
 
 def empty(shape: Any, dtype: Any = onp.float32, order: str = "C", ctx: Any = None) -> ndarray:
