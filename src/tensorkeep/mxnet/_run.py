@@ -15,13 +15,17 @@ from tensorkeep.mxnet import _install
 __all__ = ["run_code", "run_module", "run_script"]
 
 INTERRUPTED = 130
+NOT_THERE = 2
 
 
 def run_script(path: str, args: list[str], gpu: str | None = None) -> int:
     """Run a file (or a folder or zip with a __main__.py) as `python path args` would; its exit code.
 
-    What it raises is printed with its own lines only. SystemExit is passed on.
+    What it raises is printed with its own lines only. SystemExit is passed on. 2 when there is no such file.
     """
+    if not os.path.exists(path):
+        sys.stderr.write(f"can't open file {os.path.abspath(path)!r}: No such file or directory\n")
+        return NOT_THERE
     folder = path if os.path.isdir(path) else os.path.dirname(os.path.realpath(path))
     return _run(lambda: runpy.run_path(path, run_name="__main__"), path, [path, *args], folder, gpu)
 
@@ -64,7 +68,8 @@ def _run(work: Callable[[], Any], file: str | None, argv: list[str], folder: str
     except SystemExit:
         raise
     except BaseException as err:  # whatever it is, it is the script's, and Python would print it too
-        sys.excepthook(type(err), err.with_traceback(None), _of_script(err.__traceback__, file))
+        trace = _of_script(err.__traceback__, file)
+        sys.excepthook(type(err), err.with_traceback(trace), trace)
         return INTERRUPTED if isinstance(err, KeyboardInterrupt) else 1
     finally:
         for stream in (sys.stdout, sys.stderr):
