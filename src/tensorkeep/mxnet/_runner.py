@@ -235,6 +235,8 @@ class Runner:
 def _open_source(node: Node) -> bool:
     if node.inputs or node.operator is None:
         return False
+    if node.complete.get("infer_range") and node.complete["stop"] is None:  # _arange: as long as what it meets
+        return True
     shape = node.complete.get("shape")
     return isinstance(shape, tuple) and not known(from_user(shape))
 

@@ -35,9 +35,7 @@ def _to(shape: Sequence[int], target: Sequence[int]) -> tuple[int, ...]:
 
 def _to_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
     data = shapes[0]
-    if data is not None:
-        return shapes, [_to(data, attrs["shape"])]
-    return shapes, [attrs["shape"] if attrs["shape"] and 0 not in attrs["shape"] else None]
+    return shapes, [None if data is None else _to(data, attrs["shape"])]
 
 
 @operator("broadcast_to", shape=_to_shapes)

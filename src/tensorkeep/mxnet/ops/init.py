@@ -116,20 +116,24 @@ def _arange_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
 @operator("_arange", shape=_arange_shapes, dtype=_dtype)
 def arange(
     *, start: float, stop: float | None = None, step: float = 1.0, repeat: int = 1, infer_range: bool = False,
-    dtype: str = "float32", device: torch.device, out: Tensor | None = None,
+    dtype: str = "float32", device: torch.device, out: Tensor | None = None, shape: tuple[int, ...] | None = None,
 ) -> Tensor:  # fmt: skip
     """The numbers from start up to, not including, stop, each `repeat` times.
 
-    One number counts from 0 to it. infer_range: the length follows from the array that the numbers go to (out=).
+    One number counts from 0 to it. infer_range: the length follows from the array that the numbers go to (out=), in a
+    network from those that they meet.
     """
     start, length = _range(start, stop, step, repeat, infer_range)
     if length < 0:
-        if out is None:
+        if out is not None:
+            length = out.numel()
+        elif shape is not None:
+            length = shape[0]
+        else:
             raise MXNetError(
                 "Operator _arange inferring shapes failed.\ninput shapes:\noutput shapes:\nNone\n"
-                "operator attributes:\ninfer_range : True\n"
+                f"operator attributes:\ninfer_range : True\nstart : {start:g}\n"
             )
-        length = out.numel()
     return _steps(start, step, repeat, length, TORCH[dtype], device)
 
 
