@@ -59,7 +59,7 @@ def bind(op: Operator, args: tuple[Any, ...], attrs: dict[str, Any]) -> list[Any
         inputs.append(placed.get(name))
     while inputs and inputs[-1] is None:
         inputs.pop()
-    if None in inputs:
+    if any(value is None for value in inputs):
         inputs = [value for value in inputs if value is not None]
     return inputs
 
