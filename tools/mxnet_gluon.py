@@ -1,0 +1,47 @@
+"""Asks real MXNet 1.9.1 what its blocks give: run by an interpreter that has it, never imported by the tests.
+
+python tools/mxnet_gluon.py networks    tests/mxnet/gluon/networks.py → tests/golden/mxnet/gluon/networks.{npz,json}
+"""
+
+import json
+import sys
+import traceback
+import warnings
+from pathlib import Path
+
+warnings.simplefilter("ignore")
+
+import mxnet as mx  # noqa: E402
+import numpy as np  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "mxnet" / "gluon"
+sys.path.insert(0, str(ROOT / "tests" / "mxnet" / "gluon"))
+
+
+def networks():
+    """Outputs, gradients, names and printed forms of every network."""
+    from networks import NETWORKS, observe
+
+    arrays, texts = {}, {}
+    for case in NETWORKS:
+        try:
+            found, said = observe(mx, case)
+        except Exception:
+            traceback.print_exc()
+            print("FAILED", case.name)
+            continue
+        arrays.update({f"{case.name}/{name}": value for name, value in found.items()})
+        texts[case.name] = said
+    write("networks", arrays, texts)
+
+
+def write(name, arrays, texts):
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(GOLDEN / f"{name}.npz", **arrays)
+    (GOLDEN / f"{name}.json").write_text(json.dumps(texts, indent=0, sort_keys=True) + "\n", "utf-8")
+    print(name, len(arrays), "arrays", (GOLDEN / f"{name}.npz").stat().st_size, "bytes")
+
+
+for job in sys.argv[1:]:
+    globals()[job]()
