@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +14,10 @@ from tensorkeep.mxnet.base import MXNetError, claim
 if TYPE_CHECKING:
     from tensorkeep.mxnet.ndarray.ndarray import NDArray
 
-__all__ = ["backward", "is_recording", "is_training", "mark_variables", "pause", "predict_mode", "record", "train_mode"]
+__all__ = [
+    "Function", "backward", "get_symbol", "grad", "is_recording", "is_training", "mark_variables", "pause",
+    "predict_mode", "record", "set_recording", "set_training", "train_mode",
+]  # fmt: skip
 
 
 class _Scope:
@@ -65,12 +69,29 @@ def is_training() -> bool:
     return state.training
 
 
+def set_recording(is_recording: bool) -> bool:
+    """Switch recording on or off; how it was before."""
+    before, state.recording = state.recording, bool(is_recording)
+    return before
+
+
+def set_training(train_mode: bool) -> bool:
+    """Switch training on or off; how it was before."""
+    before, state.training = state.training, bool(train_mode)
+    return before
+
+
+_REQUESTS = ("null", "write", "add")
+
+
 def mark_variables(variables: Any, gradients: Any, grad_reqs: str | Sequence[str] = "write") -> None:
     """Attach gradient arrays to variables: backward() writes ("write") or adds ("add") there."""
     if not isinstance(variables, (list, tuple)):
         variables, gradients = [variables], [gradients]
     requests = [grad_reqs] * len(variables) if isinstance(grad_reqs, str) else grad_reqs
     for variable, gradient, request in zip(variables, gradients, requests, strict=True):
+        if request not in _REQUESTS:
+            raise KeyError(request)
         _mark(variable, gradient, request)
 
 
@@ -120,16 +141,164 @@ def backward(heads: Any, head_grads: Any = None, retain_graph: bool = False, tra
     Raises:
         MXNetError: no head was recorded. One that no gradient passes (indices of topk) is left out.
     """
-    if not isinstance(heads, (list, tuple)):
-        heads, head_grads = [heads], None if head_grads is None else [head_grads]
-    given = head_grads or [None] * len(heads)
+    tensors, grads = _heads(heads, head_grads)
+    with _Scope(None, train_mode), _errors():
+        torch.autograd.backward(tensors, grads, retain_graph=retain_graph)
+
+
+def _heads(heads: Any, head_grads: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The tensors of the heads that were recorded, and their own gradients."""
+    heads = list(heads) if isinstance(heads, (list, tuple)) else [heads]
+    given = list(head_grads) if isinstance(head_grads, (list, tuple)) else [head_grads]
+    if head_grads is None:
+        given = [None] * len(heads)
+    assert len(heads) == len(given), "heads and head_grads must be lists of the same length"
     pairs = [(head._t, grad) for head, grad in zip(heads, given, strict=True) if head._t.requires_grad]
     if heads and not pairs:
         raise MXNetError(_NOT_RECORDED)
     tensors = [tensor for tensor, _ in pairs]
     grads = [torch.ones_like(tensor) if grad is None else grad._t.detach() for tensor, grad in pairs]
-    with _Scope(None, train_mode):
-        torch.autograd.backward(tensors, grads, retain_graph=retain_graph)
+    return tensors, grads
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """What torch says of a graph, in MXNet's words."""
+    try:
+        yield
+    except RuntimeError as err:
+        if isinstance(err, MXNetError):
+            raise
+        again = "backward through the graph a second time" in str(err)
+        raise MXNetError(_NOT_RECORDED if again else f"Error in backward: {err}") from err
+
+
+def grad(
+    heads: Any,
+    variables: Any,
+    head_grads: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    train_mode: bool = True,
+) -> list[NDArray]:
+    """The gradients of `heads` with respect to `variables`, as new arrays; those of attach_grad stay as they are.
+
+    Args:
+        heads: an array or a list of them.
+        variables: an array or a list of them, marked by attach_grad() or mark_variables() before they were used.
+        head_grads: their own gradients; None stands for ones.
+        retain_graph: whether the graph can be used again; by default as create_graph.
+        create_graph: record the gradients themselves, so that they can be differentiated again.
+    Raises:
+        MXNetError: a head was not recorded, a variable was not marked, or no head depends on it.
+    """
+    from tensorkeep.mxnet._invoke import wrap
+
+    variables = list(variables) if isinstance(variables, (list, tuple)) else [variables]
+    assert len(variables), "variables cannot be an empty list."
+    tensors, grads = _heads(heads, head_grads)
+    which = "Cannot differentiate with respect to the {}-th variable because it {}."
+    for i, variable in enumerate(variables):
+        if variable._grad is None or not variable._t.requires_grad:
+            raise MXNetError(which.format(i + 1, "does not require gradient"))
+    with _Scope(create_graph or None, train_mode), _errors(), torch.set_grad_enabled(create_graph):
+        found = torch.autograd.grad(
+            tensors,
+            [variable._t for variable in variables],
+            grads,
+            retain_graph=create_graph if retain_graph is None else retain_graph,
+            create_graph=create_graph,
+            allow_unused=True,
+        )
+    for i, tensor in enumerate(found):
+        if tensor is None:
+            raise MXNetError(which.format(i + 1, "is unreachable from the outputs"))
+    return [wrap(t, v._ctx, type(v)) for t, v in zip(found, variables, strict=True)]
+
+
+def get_symbol(x: Any) -> Any:
+    """Refused: torch's history of an array has no operators of MXNet in it.
+
+    Raises:
+        MXNetError: always, for an array.
+    """
+    from tensorkeep.mxnet.ndarray.ndarray import NDArray
+
+    assert isinstance(x, NDArray), f"get_symbol: Invalid argument type, expecting {NDArray}, got {type(x)}"
+    raise MXNetError(
+        "autograd.get_symbol: tensorkeep records with torch, which keeps no symbols. Build the network as a "
+        "HybridBlock, whose export() and call with mx.sym.var give its symbol."
+    )
+
+
+class Function:
+    """An operation with a gradient of its own: a subclass has forward(*arrays) and backward(*gradients of the outputs).
+
+    Both get and give arrays; what backward() needs, forward() hands to save_for_backward(). An instance is called once.
+    """
+
+    def __init__(self) -> None:
+        self._used = False
+        self.saved_tensors: tuple[Any, ...] = ()
+
+    def save_for_backward(self, *args: Any) -> None:
+        """Keep arrays for backward(), which finds them in `saved_tensors`."""
+        self.saved_tensors = args
+
+    def __call__(self, *inputs: Any) -> Any:
+        """What forward() gives, recorded where recording is on."""
+        assert not self._used, "Each Function instance can only be called once. Please create another instance."
+        self._used = True
+        before = set_recording(False)
+        try:
+            outputs = self.forward(*inputs)
+        finally:
+            set_recording(before)
+        if before:
+            listed = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+            with torch.enable_grad():
+                tensors = _Recorded.apply(self, inputs, listed, *[array._t for array in inputs])
+            for array, tensor in zip(listed, tensors, strict=True):
+                array._t = tensor
+        return outputs
+
+    def forward(self, *inputs: Any) -> Any:
+        """The outputs: an array or a tuple of them. Nothing is recorded."""
+        raise NotImplementedError
+
+    def backward(self, *output_grads: Any) -> Any:
+        """The gradients of the inputs from those of the outputs: an array or a tuple of them."""
+        raise NotImplementedError
+
+
+class _Recorded(torch.autograd.Function):
+    """A Function in torch's history."""
+
+    @staticmethod
+    def forward(ctx: Any, function: Function, inputs: Any, outputs: Any, *tensors: torch.Tensor) -> Any:
+        ctx.function = function
+        ctx.places = [(array._ctx, type(array)) for array in outputs]
+        ctx.count = len(inputs)
+        return tuple(array._t.detach().clone() for array in outputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+        from tensorkeep.mxnet._invoke import wrap
+
+        arrays = [wrap(grad, place, cls) for grad, (place, cls) in zip(grads, ctx.places, strict=True)]
+        with _Scope(False, None):
+            found = ctx.function.backward(*arrays)
+        found = list(found) if isinstance(found, (list, tuple)) else [found]
+        name = type(ctx.function).__name__
+        if len(found) != ctx.count:
+            raise MXNetError(
+                f"{name}.backward must return exactly the same number of NDArrays as the number of NDArrays arguments "
+                f"to forward. Expecting {ctx.count} got {len(found)}"
+            )
+        for each in found:
+            if not hasattr(each, "_t"):
+                raise MXNetError(f"autograd.Function.backward must return NDArrays, not {type(each)}")
+        return None, None, None, *[each._t.detach() for each in found]
 
 
 claim(globals())
