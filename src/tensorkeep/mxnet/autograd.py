@@ -153,7 +153,8 @@ def _heads(heads: Any, head_grads: Any) -> tuple[list[torch.Tensor], list[torch.
     if head_grads is None:
         given = [None] * len(heads)
     assert len(heads) == len(given), "heads and head_grads must be lists of the same length"
-    pairs = [(head._t, grad) for head, grad in zip(heads, given, strict=True) if head._t.requires_grad]
+    recorded = [(head._t, grad) for head, grad in zip(heads, given, strict=True) if head._t.requires_grad]
+    pairs = list({id(tensor): (tensor, grad) for tensor, grad in recorded}.values())  # a head given twice: MXNet's last
     if heads and not pairs:
         raise MXNetError(_NOT_RECORDED)
     tensors = [tensor for tensor, _ in pairs]
