@@ -95,11 +95,11 @@ def leaky_relu(
     returns the slopes; zeros outside training.
     """
     if act_type == "leaky":
-        return torch.where(data > 0, data, data * slope)
+        return torch.nn.functional.leaky_relu(data, slope)
     if act_type == "gelu":
         return torch.nn.functional.gelu(data)
     if act_type == "elu":
-        return torch.where(data > 0, data, slope * torch.expm1(data))
+        return torch.nn.functional.elu(data, slope)
     if act_type == "selu":
         found: Tensor = _Selu.apply(data)
         return found

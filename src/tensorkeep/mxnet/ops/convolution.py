@@ -66,7 +66,7 @@ def _conv_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Se
     _per_group(filters, attrs["num_group"], "output num_filter")
     bias: list[Shape] = [(filters,)] if len(shapes) > 2 else []
     if data is None:
-        return [None, weight, *bias], [None]
+        return shapes, [None]
     channels, sizes = (data[-1], data[1:-1]) if last else (data[1], data[2:])
     each = _per_group(channels, attrs["num_group"], "input num_filter")
     weight = require(weight, _weights(attrs, each, filters))
@@ -140,7 +140,7 @@ def _deconv_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], 
     each = _per_group(filters, groups, "output num_filter")
     bias: list[Shape] = [(filters,)] if len(shapes) > 2 else []
     if data is None:
-        return [None, weight, *bias], [None]
+        return shapes, [None]
     channels, sizes = (data[-1], data[1:-1]) if last else (data[1], data[2:])
     _per_group(channels, groups, "input num_filter")
     weight = require(weight, _weights(attrs, each, channels))

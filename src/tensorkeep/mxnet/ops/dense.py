@@ -16,13 +16,13 @@ from tensorkeep.mxnet.ops._nn_common import expects, inconsistent, require, unle
 def _shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Sequence[Shape]]:
     data, weight = shapes[0], shapes[1]
     hidden, flatten = attrs["num_hidden"], attrs["flatten"]
-    rest = (-1,) if data is None else data[1:] if flatten else data[-1:]
+    if data is None:
+        return shapes, [None]
+    rest = data[1:] if flatten else data[-1:]
     inputs = prod(rest) if -1 not in rest else -1
     found: list[Shape] = [data, require(weight, (hidden, inputs))]
     if len(shapes) > 2:
         found.append((hidden,))
-    if data is None:
-        return found, [None]
     return found, [(data[0], hidden) if flatten else (*data[:-1], hidden)]
 
 
@@ -49,7 +49,9 @@ def _embedding_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape
     table = (attrs["input_dim"], attrs["output_dim"])
     if shapes[1] is not None and -1 not in shapes[1] and shapes[1] != table:
         raise inconsistent(shapes[1], table)
-    return [shapes[0], table], [None if shapes[0] is None else (*shapes[0], table[1])]
+    if shapes[0] is None:
+        return shapes, [None]
+    return [shapes[0], table], [(*shapes[0], table[1])]
 
 
 def _embedding_dtypes(dtypes: list[str | None], attrs: Attrs) -> tuple[Sequence[str | None], Sequence[str | None]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from math import prod
 from typing import Any
 
 import torch
@@ -20,22 +22,21 @@ _KERNELS: dict[str, Callable[..., Any]] = {
 _RANK = "Input data should be rank-3 tensor of dim [sequence length, batch size, input size]"
 
 
-def _parameters(inputs: int, attrs: Attrs) -> list[tuple[int, ...]]:
-    """The shapes of all weights, then of all biases, in the order of the flat vector."""
-    hidden, directions = attrs["state_size"], 2 if attrs["bidirectional"] else 1
-    rows, projected = _GATES[attrs["mode"]] * hidden, attrs["projection_size"]
-    weights: list[tuple[int, ...]] = []
-    for layer in range(attrs["num_layers"]):
+@cache
+def _parameters(
+    inputs: int, hidden: int, layers: int, mode: str, directions: int, projected: int | None
+) -> tuple[list[tuple[int, ...]], list[int]]:
+    """The shapes of all weights, then of all biases, in the order of the flat vector; and their numbers of elements."""
+    rows = _GATES[mode] * hidden
+    shapes: list[tuple[int, ...]] = []
+    for layer in range(layers):
         width = inputs if layer == 0 else (projected or hidden) * directions
         for _ in range(directions):
-            weights += [(rows, width), (rows, projected or hidden)]
+            shapes += [(rows, width), (rows, projected or hidden)]
             if projected:
-                weights.append((projected, hidden))
-    return weights + [(rows,)] * (2 * directions * attrs["num_layers"])
-
-
-def _count(shapes: list[tuple[int, ...]]) -> int:
-    return sum(torch.Size(shape).numel() for shape in shapes)
+                shapes.append((projected, hidden))
+    shapes += [(rows,)] * (2 * directions * layers)
+    return shapes, [prod(shape) for shape in shapes]
 
 
 def _rnn_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Sequence[Shape]]:
@@ -44,7 +45,12 @@ def _rnn_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Seq
     if data is not None and len(data) != 3:
         raise MXNetError(_RANK)
     length, batch, inputs = data or (-1, -1, -1)
-    flat = (_count(_parameters(inputs, attrs)) if inputs >= 0 else -1,)
+    numbers: list[int] = []
+    if inputs >= 0:
+        _, numbers = _parameters(
+            inputs, hidden, attrs["num_layers"], attrs["mode"], directions, attrs["projection_size"]
+        )
+    flat = (sum(numbers) if inputs >= 0 else -1,)
     layers = attrs["num_layers"] * directions
     states = [(layers, batch, width), (layers, batch, hidden)][: 2 if attrs["mode"] == "lstm" else 1]
     found: list[Shape] = [data, require(shapes[1], flat)]
@@ -94,56 +100,56 @@ def rnn(
     elements that are dropped between layers in training; the choice follows mx.random.seed, but is not the one that
     MXNet makes.
     """
-    attrs = {
-        "state_size": state_size, "num_layers": num_layers, "mode": mode, "bidirectional": bidirectional,
-        "projection_size": projection_size,
-    }  # fmt: skip
-    lstm = mode == "lstm"
+    lstm, ways = mode == "lstm", 2 if bidirectional else 1
     if len(more) != lstm + use_sequence_length:
         raise expects("RNN", 3 + lstm + use_sequence_length, 3 + len(more))
     if lstm_state_clip_min is not None or lstm_state_clip_max is not None:
         raise MXNetError("lstm_state_clip_min and lstm_state_clip_max are not computed here.")
     if projection_size and not lstm:
         raise MXNetError(f"projection_size is for lstm; mode is {mode}.")
+    if data.dim() != 3:
+        raise MXNetError(_RANK)
     states = [state, more[0]] if lstm else [state]
-    shapes = _checked(data, parameters, states, attrs)
-    cut = parameters.split([torch.Size(shape).numel() for shape in shapes])
-    flat = [part.view(shape) for part, shape in zip(cut, shapes, strict=True)]
+    same_dtypes(("parameters", "state", "state_cell"), data, parameters, *states)
+    shapes, numbers = _parameters(data.shape[2], state_size, num_layers, mode, ways, projection_size)
+    if tuple(parameters.shape) != (sum(numbers),):
+        raise inconsistent(parameters.shape, (sum(numbers),))
+    runs = num_layers * ways
+    for given, width in zip(states, (projection_size or state_size, state_size), strict=False):
+        if tuple(given.shape) != (runs, data.shape[1], width):
+            raise inconsistent(given.shape, (runs, data.shape[1], width))
+    flat = [part.view(shape) for part, shape in zip(parameters.split(numbers), shapes, strict=True)]
     each = 3 if projection_size else 2
-    runs = num_layers * (2 if bidirectional else 1)
-    weights, biases = flat[: each * runs], flat[each * runs :]
+    biases = flat[each * runs :]
     grouped: list[Tensor] = []  # for each layer and direction: weights of input and state, biases, projection
     for i in range(runs):
-        grouped += [
-            *weights[each * i : each * i + 2],
-            *biases[2 * i : 2 * i + 2],
-            *weights[each * i + 2 : each * (i + 1)],
-        ]
+        weights = flat[each * i : each * (i + 1)]
+        grouped += [*weights[:2], *biases[2 * i : 2 * i + 2], *weights[2:]]
     lengths = more[-1] if use_sequence_length else None
-    out, *last = _run(data, states, grouped, attrs, p if is_train else 0.0, lengths)
+    kernel = _KERNELS[mode] if not projection_size or data.is_cuda else _without_onednn(_KERNELS[mode])
+    out, *last = _run(data, states, grouped, kernel, num_layers, bidirectional, p if is_train else 0.0, lengths)
     return (out, *last) if state_outputs else out
 
 
-def _checked(data: Tensor, parameters: Tensor, states: list[Tensor], attrs: Attrs) -> list[tuple[int, ...]]:
-    if data.dim() != 3:
-        raise MXNetError(_RANK)
-    same_dtypes(("parameters", "state", "state_cell"), data, parameters, *states)
-    shapes = _parameters(data.shape[2], attrs)
-    if tuple(parameters.shape) != (_count(shapes),):
-        raise inconsistent(parameters.shape, (_count(shapes),))
-    layers, hidden = attrs["num_layers"] * (2 if attrs["bidirectional"] else 1), attrs["state_size"]
-    for given, width in zip(states, (attrs["projection_size"] or hidden, hidden), strict=False):
-        wanted = (layers, data.shape[1], width)
-        if tuple(given.shape) != wanted:
-            raise inconsistent(given.shape, wanted)
-    return shapes
+def _without_onednn(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """oneDNN has no projections, and torch warns when it goes on without it."""
+
+    def call(*args: Any) -> Any:
+        before = torch._C._get_mkldnn_enabled()
+        torch._C._set_mkldnn_enabled(False)
+        try:
+            return kernel(*args)
+        finally:
+            torch._C._set_mkldnn_enabled(before)
+
+    return call
 
 
 def _run(
-    data: Tensor, states: list[Tensor], weights: list[Tensor], attrs: Attrs, drop: float, lengths: Tensor | None
-) -> tuple[Tensor, ...]:
+    data: Tensor, states: list[Tensor], weights: list[Tensor], kernel: Callable[..., Any], layers: int, both: bool,
+    drop: float, lengths: Tensor | None,
+) -> tuple[Tensor, ...]:  # fmt: skip
     """Output and last states; layer by layer where something is dropped between them."""
-    kernel, both, layers = _KERNELS[attrs["mode"]], attrs["bidirectional"], attrs["num_layers"]
     packed = None
     if lengths is not None:
         counts = lengths.to("cpu", torch.int64)
@@ -151,17 +157,6 @@ def _run(
 
     def call(values: Tensor, start: list[Tensor], given: list[Tensor], count: int) -> Any:
         first = start if len(start) > 1 else start[0]
-        if attrs["projection_size"] and values.device.type == "cpu":
-            # oneDNN has no projections, and torch warns when it goes on without it.
-            before = torch._C._get_mkldnn_enabled()
-            torch._C._set_mkldnn_enabled(False)
-            try:
-                return run(values, first, given, count)
-            finally:
-                torch._C._set_mkldnn_enabled(before)
-        return run(values, first, given, count)
-
-    def run(values: Tensor, first: Any, given: list[Tensor], count: int) -> Any:
         if packed is None:
             return kernel(values, first, given, True, count, 0.0, False, both, False)
         return kernel(values, packed.batch_sizes, first, given, True, count, 0.0, False, both)
