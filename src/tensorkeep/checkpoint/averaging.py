@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from tensorkeep.checkpoint.steps import Step
 from tensorkeep.core.tensor import Tensor
-from tensorkeep.core.tree import decode, map_tree
+from tensorkeep.core.tensorfile import TensorFile
+from tensorkeep.core.tree import map_tree
 from tensorkeep.errors import CorruptFileError, MismatchError
 
 __all__ = ["average"]
@@ -24,41 +26,45 @@ def average(steps: Sequence[Step], *, entry: str = "model") -> Any:
     Raises:
         MismatchError: the steps hold different tensors. CorruptFileError: one is damaged.
     """
-    import numpy as np
-
-    from tensorkeep.storage.reading import read_tensors
-
     if not steps:
         raise MismatchError("average() needs at least one step.")
     for step in steps:
         damage = step.damage()
         if damage:
             raise CorruptFileError(f"step {step.step} is damaged: {damage[0]}")
-    last = steps[-1]
-    tensors = [step.tensors() for step in steps]
-    tree = decode(last.manifest.tree, tensors[-1], what=last.path)
+    with ExitStack() as stack:
+        files = [stack.enter_context(step.open()) for step in steps]
+        return _mean(steps, files, entry)
+
+
+def _mean(steps: Sequence[Step], files: Sequence[TensorFile], entry: str) -> Any:
+    import numpy as np
+
+    from tensorkeep.storage.reading import read_tensors
+
+    tree = files[-1].structure
     if entry not in tree:
         raise MismatchError(f"The steps have no entry {entry!r}; they have {', '.join(map(str, tree))}.")
-    names = {id(tensor): name for name, tensor in tensors[-1].items()}
+    names = {id(tensor): name for name, tensor in files[-1].dense().items()}
 
     def leaf(value: Any) -> Any:
         if not isinstance(value, Tensor):
             return value
         name = names[id(value)]
-        found = [each.get(name) for each in tensors]
+        found = [each.get(name) for each in files]
         unlike = [
             step.step
             for step, tensor in zip(steps, found, strict=True)
             if tensor is None or tensor.shape != value.shape or tensor.dtype != value.dtype
         ]
         if unlike:
-            raise MismatchError(f"{name}: steps {unlike} have no tensor like that of step {last.step}.")
+            raise MismatchError(f"{name}: steps {unlike} have no tensor like that of step {steps[-1].step}.")
         (own,) = read_tensors([value], verify=False)
         if value.dtype.kind != "float":
             return own
         total = np.zeros(own.shape, np.float64)
         for tensor in found:
-            assert tensor is not None
+            assert isinstance(tensor, Tensor)
             total += tensor.numpy().astype(np.float64)
         return (total / len(steps)).astype(own.dtype)
 

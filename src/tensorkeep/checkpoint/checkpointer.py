@@ -15,8 +15,7 @@ from tensorkeep.checkpoint import retention
 from tensorkeep.checkpoint._seen import not_captured
 from tensorkeep.checkpoint._staging import Staging, digest_tensors
 from tensorkeep.checkpoint._state import capture, kind_of, restore_into
-from tensorkeep.checkpoint.commit import Written, write_step
-from tensorkeep.checkpoint.manifest import NAME as MANIFEST
+from tensorkeep.checkpoint.commit import Written, digits, write_step
 from tensorkeep.checkpoint.policies import Best, Every, Keep, Now, keep_last, ranked
 from tensorkeep.checkpoint.provenance import provenance as ask_provenance
 from tensorkeep.checkpoint.rng import capture_generators, restore_generators
@@ -33,6 +32,8 @@ from tensorkeep.errors import (
     TensorNotFoundError,
     WriterConflictError,
 )
+from tensorkeep.formats._step_manifest import NAME as MANIFEST
+from tensorkeep.formats.step import open_step
 from tensorkeep.storage.folders import FolderLock, remove_leftovers
 
 __all__ = ["Checkpointer", "NotCapturedWarning", "SaveHandle"]
@@ -229,15 +230,15 @@ class Checkpointer:
         """What did not change is taken from the step before, whose bytes cannot change under a save in the background."""
         if unchanged:
             assert self._before is not None
-            stored = Step(self._before.manifest.step, self._before.path).tensors()
-            _put(content, {name: stored[name] for name in unchanged})
+            stored = open_step(self._before.path, self._before.manifest)  # the files live as long as their tensors
+            _put(content, {name: _dense(stored[name]) for name in unchanged})
 
-    def _same(self, name: str, tensor: Tensor, digits: str) -> bool:
+    def _same(self, name: str, tensor: Tensor, got: str) -> bool:
         assert self._before is not None
         record = self._before.manifest.tensors.get(name)
         return (
             record is not None
-            and record.hash == digits
+            and digits(record) == got
             and record.dtype == tensor.dtype
             and record.shape == tuple(tensor.shape)
         )
@@ -272,6 +273,7 @@ class Checkpointer:
                     metrics=metrics,
                     provenance=ask_provenance() if self._provenance else {},
                     kind=kind,
+                    keep=[policy.spec for policy in self._keep],
                 )
                 if kind == "step":
                     self._before = written
@@ -488,12 +490,13 @@ class Checkpointer:
             if damage:
                 skipped.append(f"step {each.step} is damaged: {damage[0]}")
                 continue
-            tree = each.tree()
-            if state is not None:
-                made = restore_into(state, self._tree(tree, each), strict=strict)
-                if isinstance(state, dict) and made is not state:
-                    state.update(made)
-            self._restored(each, tree)
+            with each.open() as file:
+                tree = file.structure
+                if state is not None:
+                    made = restore_into(state, self._tree(tree, each), strict=strict)
+                    if isinstance(state, dict) and made is not state:
+                        state.update(made)
+                self._restored(each, tree)
             if skipped:
                 warnings.warn(f"{self.directory}: {' '.join(skipped)} Restored step {each.step} instead.", stacklevel=2)
             return replace(each, skipped=tuple(skipped))
@@ -543,6 +546,11 @@ def _put(content: Content, copies: Mapping[str, Tensor]) -> None:
     content.tensors.update(copies)
     content.names.clear()
     content.names.update({id(tensor): name for name, tensor in content.tensors.items()})
+
+
+def _dense(tensor: Any) -> Tensor:
+    assert isinstance(tensor, Tensor)
+    return tensor
 
 
 def _plain(tree: Any) -> Any:

@@ -19,19 +19,19 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tensorkeep.checkpoint.manifest import NAME, FileRecord, Manifest, TensorRecord, write_bytes
 from tensorkeep.core.hashing import digest_of
 from tensorkeep.core.plan import TensorSegment, WritePlan
 from tensorkeep.core.tensor import Tensor
 from tensorkeep.core.tree import Content, encode
 from tensorkeep.errors import SaveError
+from tensorkeep.formats._step_manifest import NAME, FileRecord, Manifest, Part, TensorRecord, write_bytes
 from tensorkeep.storage.folders import Draft, check_space
 
-__all__ = ["Written", "folder_name", "write_step"]
+__all__ = ["Written", "digits", "folder_name", "write_step"]
 
 SHARD_NBYTES = 5_000_000_000
 """A file of more tensors than this is split, as the Hugging Face tools do."""
@@ -67,7 +67,8 @@ class Written:
         """From a step that lies on the disk."""
         members: dict[str, list[str]] = {name: [] for name in manifest.files}
         for name, record in manifest.tensors.items():
-            members[record.file].append(name)
+            for part in record.parts:
+                members[part.file].append(name)
         return cls(path, manifest, members)
 
 
@@ -92,6 +93,7 @@ def write_step(
     metrics: Mapping[str, float],
     provenance: Mapping[str, Any],
     kind: str = "step",
+    keep: Sequence[str] = (),
 ) -> tuple[Written, int]:
     """Write a step, durably; what to remember of it, and how many bytes of tensors were written.
 
@@ -118,7 +120,8 @@ def write_step(
                 written[name] = before.manifest.files[each.source]
                 for full in each.tensors:
                     old = before.manifest.tensors[full]
-                    records[full] = TensorRecord(name, old.name, old.dtype, old.shape, old.hash, old.offset)
+                    assert old.whole is not None  # what is unchanged was written whole
+                    records[full] = replace(old, parts=(replace(old.whole, file=name),))
             else:
                 found, record = _write_file(draft, name, each)
                 _check_unchanged(found, unchanged, before)
@@ -137,6 +140,7 @@ def write_step(
             written,
             dict(provenance),
             before.manifest.step if before is not None else None,
+            keep,
         )
         draft.write(NAME, WritePlan("manifest", [write_bytes(manifest)]))
         path = draft.commit()
@@ -149,9 +153,9 @@ def write_step(
 def _check_unchanged(found: Mapping[str, TensorRecord], unchanged: frozenset[str], before: Written | None) -> None:
     """What was taken over from the step before must be what was written then."""
     bad = [
-        n
-        for n, r in found.items()
-        if n in unchanged and before is not None and before.manifest.tensors[n].hash != r.hash
+        name
+        for name, record in found.items()
+        if name in unchanged and before is not None and digits(before.manifest.tensors[name]) != digits(record)
     ]
     if bad:
         assert before is not None
@@ -161,6 +165,11 @@ def _check_unchanged(found: Mapping[str, TensorRecord], unchanged: frozenset[str
             "damaged. Nothing was written now; the next save writes everything anew.",
             before.path,
         )
+
+
+def digits(record: TensorRecord) -> str:
+    """The hash of a tensor that lies whole; "" of one in parts."""
+    return record.whole.hash if record.whole is not None else ""
 
 
 def _entry(name: str) -> str:
@@ -182,6 +191,9 @@ def _arranged(
             for file, members in before.members.items():
                 if members and all(name in left and name in unchanged for name in members):
                     linked.append(_File(entry, {name: left.pop(name) for name in members}, file))
+        if left and sum(tensor.nbytes for tensor in tensors.values()) < SMALL_NBYTES:
+            files.append(_File(entry, tensors))
+            continue
         if len(linked) >= MOST_FILES:  # join all but the largest
             linked.sort(key=lambda each: -sum(t.nbytes for t in each.tensors.values()))
             for each in linked[MOST_FILES // 2 :]:
@@ -261,9 +273,9 @@ def _write_file(draft: Draft, name: str, file: _File) -> tuple[dict[str, TensorR
     for full, short in zip(file.tensors, inner, strict=True):
         tensor = file.tensors[full]
         digest = receipt.digests[short].value if short in receipt.digests else empty
-        records[full] = TensorRecord(
-            name, short, str(tensor.dtype), tuple(tensor.shape), digest, offsets.get(short, len(made[-1]))
-        )
+        shape = tuple(tensor.shape)
+        part = Part(name, short, (0,) * len(shape), shape, offsets.get(short, len(made[-1])), digest)
+        records[full] = TensorRecord(str(tensor.dtype), shape, (part,))
     return records, FileRecord(receipt.nbytes, header_digits(made[-1]))
 
 
@@ -278,7 +290,9 @@ def _indexes(files: Sequence[_File], names: Sequence[str], records: Mapping[str,
     for entry, members in grouped.items():
         if len(members) < 2:
             continue
-        weight_map = {record.name: record.file for record in records.values() if record.file in members}
+        weight_map = {
+            part.name: part.file for record in records.values() for part in record.parts if part.file in members
+        }
         total = sum(tensor.nbytes for each in files if each.entry == entry for tensor in each.tensors.values())
         stem = members[0].rpartition("-of-")[0].rpartition("-")[0]
         text = json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}, indent=2, ensure_ascii=False)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from tensorkeep.errors import UnsupportedDataError
 
-__all__ = ["Best", "Every", "Keep", "Kept", "Now", "every", "keep_all", "keep_best", "keep_every", "keep_last"]
+__all__ = ["Best", "Every", "Keep", "Kept", "Now", "every", "keep_all", "keep_best", "keep_every", "keep_last", "parse_keep", "ranked"]
 
 
 @dataclass(slots=True)
@@ -181,6 +181,11 @@ class Kept(Protocol):
 class Keep(ABC):
     """Which steps are kept. A step goes when no policy names it, it is not pinned and it is not the newest."""
 
+    @property
+    @abstractmethod
+    def spec(self) -> str:
+        """The policy as text, which `parse_keep` reads: "last:3", "best:val_loss:min:2", "every:10000", "all"."""
+
     @abstractmethod
     def keeps(self, steps: Sequence[Kept]) -> dict[int, str]:
         """Step → why it is kept, of `steps` in ascending order."""
@@ -189,6 +194,10 @@ class Keep(ABC):
 @dataclass(frozen=True)
 class _Last(Keep):
     count: int
+
+    @property
+    def spec(self) -> str:
+        return f"last:{self.count}"
 
     def keeps(self, steps: Sequence[Kept]) -> dict[int, str]:
         return {each.step: f"last {self.count}" for each in steps[-self.count :]}
@@ -202,6 +211,10 @@ class Best(Keep):
     metric: str
     mode: str
 
+    @property
+    def spec(self) -> str:
+        return f"best:{self.metric}:{self.mode}:{self.count}"
+
     def keeps(self, steps: Sequence[Kept]) -> dict[int, str]:
         return {each.step: f"best {self.metric}" for each in ranked(steps, self.metric, self.mode)[: self.count]}
 
@@ -209,6 +222,10 @@ class Best(Keep):
 @dataclass(frozen=True)
 class _EveryNth(Keep):
     steps: int
+
+    @property
+    def spec(self) -> str:
+        return f"every:{self.steps}"
 
     def keeps(self, steps: Sequence[Kept]) -> dict[int, str]:
         kept = {}
@@ -223,6 +240,10 @@ class _EveryNth(Keep):
 
 @dataclass(frozen=True)
 class _All(Keep):
+    @property
+    def spec(self) -> str:
+        return "all"
+
     def keeps(self, steps: Sequence[Kept]) -> dict[int, str]:
         return {each.step: "all" for each in steps}
 
@@ -254,3 +275,25 @@ def keep_every(steps: int) -> Keep:
 def keep_all() -> Keep:
     """Keep every step."""
     return _All()
+
+
+def parse_keep(text: str) -> Keep:
+    """The policy that a text stands for: "last:3", "best:METRIC:min:2" (or max), "every:10000", "all".
+
+    Raises:
+        UnsupportedDataError: it is none of these.
+    """
+    kind, _, rest = text.partition(":")
+    try:
+        if kind == "all" and not rest:
+            return keep_all()
+        if kind == "last":
+            return keep_last(int(rest))
+        if kind == "every":
+            return keep_every(int(rest))
+        if kind == "best":
+            metric, mode, *count = rest.rsplit(":", 2) if rest.count(":") > 1 else rest.split(":")
+            return keep_best(int(count[0]) if count else 1, metric, mode=mode)
+    except ValueError:
+        pass
+    raise UnsupportedDataError(f"keep {text!r} is not known. Give last:3, best:val_loss:min:2, every:10000 or all.")

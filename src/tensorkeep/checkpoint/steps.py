@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from tensorkeep.checkpoint.manifest import Manifest, TensorRecord, read_manifest
 from tensorkeep.core.bytesource import FileSource
-from tensorkeep.core.dtypes import DType
-from tensorkeep.core.hashing import XXH3_128, Digest
-from tensorkeep.core.tensor import Extent, Tensor
-from tensorkeep.core.tree import decode, map_tree
+from tensorkeep.core.tensor import Tensor
+from tensorkeep.core.tensorfile import TensorFile
+from tensorkeep.core.tree import map_tree
 from tensorkeep.errors import CorruptFileError, TensorkeepError
+from tensorkeep.formats._step_manifest import Manifest, read_manifest
+from tensorkeep.formats.step import file_damage, open_step, part_tensors
 
 __all__ = ["PINNED", "Step", "list_steps"]
 
@@ -81,35 +81,36 @@ class Step:
             return [str(err)]
         found: list[str] = []
         for name, record in manifest.files.items():
-            found += _file_damage(os.path.join(self.path, name), record.nbytes, record.hash)
+            found += file_damage(os.path.join(self.path, name), record)
         if found or quick:
             return found
         from tensorkeep.storage.reading import checksum_tensors
 
+        sources: dict[str, FileSource] = {}
         try:
-            tensors = self.tensors()
-            got = checksum_tensors(list(tensors.values()), list(tensors))
+            for name in manifest.files:
+                sources[name] = FileSource(os.path.join(self.path, name))
+            parts = list(part_tensors(manifest, sources))
+            got = checksum_tensors([tensor for _, _, tensor in parts], [str(i) for i in range(len(parts))])
         except (TensorkeepError, OSError) as err:
             return [str(err)]
-        for name, tensor in tensors.items():
-            if got[name] != tensor.digest:
-                found.append(f"{self.path}: the bytes of {name!r} are not those that were written.")
+        finally:
+            for source in sources.values():
+                source.close()
+        for i, (name, part, tensor) in enumerate(parts):
+            if got[str(i)] != tensor.digest:
+                found.append(
+                    f"{os.path.join(self.path, part.file)}: the bytes of {name!r} are not those that were written."
+                )
         return found
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by its full name, lazily."""
-        sources: dict[str, FileSource] = {}
-        found = {}
-        for name, record in self.manifest.tensors.items():
-            source = sources.get(record.file)
-            if source is None:
-                source = sources[record.file] = FileSource(os.path.join(self.path, record.file))
-            found[name] = _tensor(source, record)
-        return found
+    def open(self) -> TensorFile:
+        """The step as a TensorFile: tensors by full name, lazily; `structure` is the state, models and optimizers as dicts.
 
-    def tree(self) -> Any:
-        """The state as it was given, with lazy Tensors as leaves; models and optimizers are dicts."""
-        return decode(self.manifest.tree, self.tensors(), what=self.path)
+        Raises:
+            CorruptFileError: the manifest is damaged, or a file missing or cut.
+        """
+        return open_step(self.path, self.manifest)
 
     def load(self, *, verify: bool = True) -> Any:
         """The state as it was given, in memory; models and optimizers are dicts. No model is needed.
@@ -121,11 +122,16 @@ class Step:
 
         if verify and (damage := self.damage(quick=True)):
             raise CorruptFileError("; ".join(damage))
-        tensors = self.tensors()
-        arrays = read_tensors(list(tensors.values()), names=list(tensors), verify=verify)
-        read = {id(tensor): array for tensor, array in zip(tensors.values(), arrays, strict=True)}
-        tree = decode(self.manifest.tree, tensors, what=self.path)
-        return map_tree(tree, lambda leaf: read[id(leaf)] if isinstance(leaf, Tensor) else _whole(leaf, read))
+        with self.open() as file:
+            tensors = dict(file.dense())
+            whole = {n: t for n, t in tensors.items() if t.extent is not None}
+            if verify and len(whole) < len(tensors) and (damage := self.damage()):
+                raise CorruptFileError("; ".join(damage))
+            arrays = read_tensors(list(tensors.values()), names=list(tensors), verify=verify)
+            read = {id(tensor): array for tensor, array in zip(tensors.values(), arrays, strict=True)}
+            return map_tree(
+                file.structure, lambda leaf: read[id(leaf)] if isinstance(leaf, Tensor) else _whole(leaf, read)
+            )
 
     @property
     def nbytes(self) -> int:
@@ -151,38 +157,6 @@ def _whole(leaf: Any, read: Mapping[int, Any]) -> Any:
     if not isinstance(leaf, SparseTensor):
         return leaf
     return SparseTensor(leaf.kind, leaf.shape, **{part: read[id(tensor)] for part, tensor in leaf.parts()})
-
-
-def _tensor(source: FileSource, record: TensorRecord) -> Tensor:
-    dtype = DType.of(record.dtype)
-    tensor = Tensor(record.shape, dtype, digest=Digest(XXH3_128, record.hash))
-    source.check(record.offset, tensor.nbytes)
-    tensor.extent = Extent(source, record.offset, tensor.nbytes)
-    return tensor
-
-
-def _file_damage(path: str, nbytes: int, digits: str) -> list[str]:
-    from tensorkeep.formats._safetensors_write import header_digits
-
-    try:
-        source = FileSource(path)
-    except OSError as err:
-        return [f"{path}: {err.strerror or err}."]
-    try:
-        if source.size != nbytes:
-            return [f"{path}: {source.size} bytes, and {nbytes} were written."]
-        length = int.from_bytes(source.read(0, 8), "little")
-        header = source.read(0, min(8 + length, nbytes))
-        if header_digits(header) != digits:
-            return [f"{path}: the header is not the one that was written."]
-        from tensorkeep.formats._safetensors import read_header
-
-        read_header(source)
-    except (TensorkeepError, OSError, ValueError) as err:
-        return [f"{path}: {err}"]
-    finally:
-        source.close()
-    return []
 
 
 def list_steps(directory: str, *, kind: str | None = "step") -> list[Step]:

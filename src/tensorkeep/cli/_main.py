@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("diff", "Compare two files, tensor by tensor."),
     "repair": ("convert", "Save the whole tensors of a damaged file."),
     "mxnet": ("mxnet", "Run an MXNet program without MXNet."),
+    "runs": ("runs", "Look into the steps of a training run."),
     "formats": ("info", "List the formats that are read and written."),
     "completion": ("info", "Print the completion script of a shell."),
 }

@@ -160,6 +160,12 @@ def _is_dcp(folder: Path) -> bool:
     return (folder / ".metadata").is_file()
 
 
+def _is_step(folder: Path) -> bool:
+    from tensorkeep.formats.step import is_step
+
+    return is_step(folder)
+
+
 _ROWS: list[_Row] = [
     _Row("safetensors", "safetensors", (".safetensors",), True, _is_safetensors),
     _Row("torch", "torch", (".pt", ".pth", ".bin", ".ckpt"), True, _torch_zip),
@@ -170,6 +176,7 @@ _ROWS: list[_Row] = [
     _Row("torch-legacy", "torch_legacy", (), False, _torch_legacy),
     _Row("torch-tar", "torch_tar", (), False, _torch_tar),
     _Row("symbol", "symbol", ("-symbol.json",), True, _is_symbol),
+    _Row("step", "step", (), False, _never, _is_step),  # before the shards that are in it
     _Row("safetensors-sharded", "safetensors_sharded", (".safetensors.index.json",), True, _index_json, _has_index),
     _Row("pickle", "pickle", (".pkl", ".pickle", ".states"), False, _is_pickle),
     _Row("dcp", "dcp", (), False, _never, _is_dcp),

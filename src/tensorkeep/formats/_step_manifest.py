@@ -1,9 +1,10 @@
 """The manifest: the JSON that makes a step complete. Written last, it names every file and tensor with their hashes.
 
-    {"format": "tensorkeep-step", "version": 1, "kind": "step", "step", "time", "metrics", "tree", "entries", "tensors",
-     "files", "provenance", "parent", "hash"}
+    {"format": "tensorkeep-step", "version": 1, "hash", "kind": "step", "step", "time", "metrics", "parent", "keep",
+     "provenance", "entries", "files", "tensors", "tree"}
 
-`tensors` has for each name the file, the name inside the file, dtype, shape, offset and hash; `files` for each file its size
+`tensors` has for each name the dtype, the shape and the parts that make it up: file, name inside the file, where the part
+begins in the tensor, its shape, offset and hash; a tensor of one process has one part. `files` has for each file its size
 and the hash of its header, which holds the hashes of its tensors: together they stand for every byte. `hash` is the
 manifest's own, over its text with zeros in that place.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from tensorkeep.core.bytesource import FileSource
 from tensorkeep.core.hashing import XXH3_128, digest_of
 from tensorkeep.errors import CorruptFileError, TensorkeepError, UnsupportedDataError, UnsupportedFormatError
 
-__all__ = ["FORMAT", "NAME", "FileRecord", "Manifest", "TensorRecord", "read_manifest", "write_bytes"]
+__all__ = ["FORMAT", "NAME", "FileRecord", "Manifest", "Part", "TensorRecord", "read_manifest", "write_bytes"]
 
 NAME = "manifest.json"
 FORMAT = "tensorkeep-step"
@@ -31,15 +32,36 @@ _HASH = '"hash": "'
 
 
 @dataclass(frozen=True, slots=True)
-class TensorRecord:
-    """Where a tensor lies: file, name in it, and what must be found there. A part of a larger one has `box`: offsets and sizes."""
+class Part:
+    """A box of a tensor's elements and where they lie.
+
+    Attributes:
+        file, name: the file, and the name in it.
+        start, shape: where the box begins in the tensor, and its sizes.
+        offset: of its first byte in the file.
+        hash: xxh3-128 of its bytes.
+    """
 
     file: str
     name: str
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+    offset: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRecord:
+    """A tensor: its dtype and shape, and the parts that make it up."""
+
     dtype: str
     shape: tuple[int, ...]
-    hash: str
-    offset: int
+    parts: tuple[Part, ...]
+
+    @property
+    def whole(self) -> Part | None:
+        """The only part, when it is all of the tensor."""
+        return self.parts[0] if len(self.parts) == 1 and self.parts[0].shape == self.shape else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +83,8 @@ class Manifest:
         metrics: name → number.
         tree: the state's structure, as core.tree.encode has it; tensors are named.
         entries: what each top-level entry of the state was: "model", "optimizer", "object" or "data".
-        tensors, files: see the records. A tensor that is stored in parts has several records.
+        tensors, files: see the records.
+        keep: the policies of the writer, as text; see `checkpoint.policies`.
         provenance: of the process that wrote it; empty when it was not asked for.
         parent: the step that the run resumed from or saved before, None for the first.
     """
@@ -76,6 +99,7 @@ class Manifest:
     files: Mapping[str, FileRecord]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
+    keep: Sequence[str] = ()
 
 
 def write_bytes(manifest: Manifest) -> bytes:
@@ -96,11 +120,13 @@ def write_bytes(manifest: Manifest) -> bytes:
         "time": manifest.time,
         "metrics": {name: _number(value) for name, value in manifest.metrics.items()},
         "parent": manifest.parent,
+        "keep": list(manifest.keep),
         "provenance": manifest.provenance,
         "entries": manifest.entries,
         "files": {name: [record.nbytes, record.hash] for name, record in manifest.files.items()},
         "tensors": {
-            name: [r.file, r.name, r.dtype, list(r.shape), r.offset, r.hash] for name, r in manifest.tensors.items()
+            name: [record.dtype, list(record.shape), [_part_row(part) for part in record.parts]]
+            for name, record in manifest.tensors.items()
         },
         "tree": manifest.tree,
     }
@@ -115,6 +141,10 @@ def write_bytes(manifest: Manifest) -> bytes:
             "a name, key or string has a lone surrogate, which UTF-8 cannot hold. Rename it."
         ) from err
     return raw.replace(f'{_HASH}{_ZEROS}"'.encode(), f'{_HASH}{_own_hash(raw)}"'.encode(), 1)
+
+
+def _part_row(part: Part) -> list[Any]:
+    return [part.file, part.name, list(part.start), list(part.shape), part.offset, part.hash]
 
 
 def _number(value: float) -> Any:
@@ -164,6 +194,7 @@ def _parse(raw: bytes, path: str) -> Manifest:
             raise UnsupportedFormatError(
                 f"{path}: a manifest of version {data['version']}, and this tensorkeep reads up to {VERSION}. Install a newer one."
             )
+        files = {_file_name(name, path): FileRecord(int(n), str(h)) for name, (n, h) in data["files"].items()}
         return Manifest(
             int(data["step"]),
             str(data["kind"]),
@@ -172,12 +203,15 @@ def _parse(raw: bytes, path: str) -> Manifest:
             data["tree"],
             dict(data["entries"]),
             {
-                name: TensorRecord(_file_name(f, path), n, d, tuple(map(int, s)), h, int(o))
-                for name, (f, n, d, s, o, h) in data["tensors"].items()
+                name: TensorRecord(
+                    str(dtype), _sizes(shape), tuple(_part(row, shape, name, files, path) for row in parts)
+                )
+                for name, (dtype, shape, parts) in data["tensors"].items()
             },
-            {_file_name(name, path): FileRecord(int(n), str(h)) for name, (n, h) in data["files"].items()},
+            files,
             data["provenance"],
             data["parent"],
+            tuple(map(str, data["keep"])),
         )
     except TensorkeepError:
         raise
@@ -185,6 +219,26 @@ def _parse(raw: bytes, path: str) -> Manifest:
         raise CorruptFileError(
             f"{path}: the manifest lacks what every manifest has ({err!r}). The step is damaged."
         ) from err
+
+
+def _sizes(values: Any) -> tuple[int, ...]:
+    sizes = tuple(map(int, values))
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"negative size in {values!r:.80}")
+    return sizes
+
+
+def _part(row: Any, shape: Any, name: str, files: Mapping[str, FileRecord], path: str) -> Part:
+    file, inner, start, sizes, offset, digits = row
+    part = Part(str(file), str(inner), _sizes(start), _sizes(sizes), int(offset), str(digits))
+    fits = len(part.start) == len(part.shape) == len(shape) and all(
+        a + b <= n for a, b, n in zip(part.start, part.shape, shape, strict=True)
+    )
+    if part.file not in files or not fits or part.offset < 0:
+        raise CorruptFileError(
+            f"{path}: a part of {name!r:.80} lies outside of its tensor or of the files. The step is damaged."
+        )
+    return part
 
 
 def _file_name(name: str, path: str) -> str:

@@ -1,0 +1,173 @@
+"""A checkpoint's step as a file: its tensors by their full names, its state as the structure. Written by the Checkpointer."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tensorkeep.core.bytesource import FileSource
+from tensorkeep.core.dtypes import DType, numpy_dtype
+from tensorkeep.core.hashing import XXH3_128, Digest
+from tensorkeep.core.tensor import Extent, Tensor
+from tensorkeep.core.tensorfile import TensorFile
+from tensorkeep.core.tree import decode
+from tensorkeep.errors import CorruptFileError, TensorkeepError
+from tensorkeep.formats import Format
+from tensorkeep.formats._step_manifest import NAME, FileRecord, Manifest, Part, TensorRecord, read_manifest
+
+__all__ = ["FORMAT", "file_damage", "open_step", "part_tensors"]
+
+
+def open_step(folder: str | os.PathLike[str], manifest: Manifest | None = None) -> TensorFile:
+    """A step's folder as a TensorFile: names are paths in the state, `structure` is the state with models as dicts.
+
+    Raises:
+        CorruptFileError: the manifest is damaged, or a file is missing or shorter than its tensors.
+    """
+    path = os.fspath(folder)
+    manifest = manifest if manifest is not None else read_manifest(path)
+    sources: dict[str, FileSource] = {}
+    try:
+        for name in manifest.files:
+            sources[name] = FileSource(os.path.join(path, name))
+        tensors = {name: _tensor(record, sources) for name, record in manifest.tensors.items()}
+        tree = decode(manifest.tree, tensors, what=path)
+    except BaseException as err:
+        for source in sources.values():
+            source.close()
+        if isinstance(err, FileNotFoundError):
+            raise CorruptFileError(f"{err.filename}: this file of the step is missing.") from err
+        raise
+    return TensorFile(
+        source=None,
+        sources=sources.values(),
+        path=path,
+        format="step",
+        tensors=tensors,
+        tree=tree,
+        metadata={"step": manifest.step, "kind": manifest.kind, "time": manifest.time, **_shown(manifest)},
+        checksum=XXH3_128,
+        nbytes=sum(record.nbytes for record in manifest.files.values()),
+        check=lambda: [
+            line for name, record in manifest.files.items() for line in file_damage(os.path.join(path, name), record)
+        ],
+    )
+
+
+def _shown(manifest: Manifest) -> dict[str, Any]:
+    return {f"metrics.{name}": value for name, value in manifest.metrics.items()}
+
+
+def part_tensors(manifest: Manifest, sources: Mapping[str, FileSource]) -> Iterator[tuple[str, Part, Tensor]]:
+    """(name, part, its bytes as a Tensor with its digest) of every part of every tensor."""
+    for name, record in manifest.tensors.items():
+        for part in record.parts:
+            yield name, part, _part(record, part, sources)
+
+
+def _part(record: TensorRecord, part: Part, sources: Mapping[str, FileSource]) -> Tensor:
+    source = sources[part.file]
+    tensor = Tensor(part.shape, DType.of(record.dtype), digest=Digest(XXH3_128, part.hash))
+    source.check(part.offset, tensor.nbytes)
+    tensor.extent = Extent(source, part.offset, tensor.nbytes)
+    return tensor
+
+
+def _tensor(record: TensorRecord, sources: Mapping[str, FileSource]) -> Tensor:
+    if record.whole is not None:
+        return _part(record, record.whole, sources)
+    parts = [(part.start, _part(record, part, sources)) for part in record.parts]
+    covered = sum(math.prod(part.shape) for part in record.parts)
+    if covered != math.prod(record.shape):
+        raise CorruptFileError(
+            f"the parts of a tensor of shape {list(record.shape)} hold {covered} elements. The step is damaged."
+        )
+    return Tensor(record.shape, DType.of(record.dtype), array=_Parts(record, parts))
+
+
+class _Parts:
+    """A tensor that lies in parts: `numpy()` puts all together, an index only those that it touches."""
+
+    def __init__(self, record: TensorRecord, parts: list[tuple[tuple[int, ...], Tensor]]) -> None:
+        self._shape = record.shape
+        self._dtype = numpy_dtype(DType.of(record.dtype))
+        self._parts = parts
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole."""
+        return math.prod(self._shape) * self._dtype.itemsize
+
+    def key(self) -> tuple[Any, ...]:
+        """What tells it from other memory."""
+        return (id(self),)
+
+    def numpy(self) -> Any:
+        """The whole, put together."""
+        return self.box((0,) * len(self._shape), self._shape)
+
+    def box(self, start: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+        """The elements of a box; only parts that it touches are read."""
+        import numpy as np
+
+        out = np.empty(shape, self._dtype)
+        for begin, tensor in self._parts:
+            low = [max(a, b) for a, b in zip(start, begin, strict=True)]
+            high = [min(a + n, b + m) for a, n, b, m in zip(start, shape, begin, tensor.shape, strict=True)]
+            if any(a >= b for a, b in zip(low, high, strict=True)) and 0 not in shape:
+                continue
+            inside = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
+            own = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, begin, strict=True))
+            out[inside] = tensor[own] if own else tensor.numpy()
+        return out
+
+    def blocks(self, max_nbytes: int) -> Iterator[memoryview]:
+        """The bytes of the whole, in pieces."""
+        import numpy as np
+
+        flat = self.numpy().reshape(-1).view(np.uint8).data
+        for at in range(0, flat.nbytes, max_nbytes):
+            yield flat[at : at + max_nbytes]
+
+
+def file_damage(path: str, record: FileRecord) -> list[str]:
+    """Sentences about what is wrong with a file's size or header."""
+    from tensorkeep.formats._safetensors import read_header
+    from tensorkeep.formats._safetensors_write import header_digits
+
+    try:
+        source = FileSource(path)
+    except OSError as err:
+        return [f"{path}: {(err.strerror or str(err)).lower()}."]
+    try:
+        if source.size != record.nbytes:
+            return [f"{path}: it has {source.size} bytes, and {record.nbytes} were written."]
+        length = int.from_bytes(source.read(0, 8), "little")
+        header = source.read(0, min(8 + length, source.size))
+        if header_digits(header) != record.hash:
+            return [f"{path}: the header is not the one that was written."]
+        read_header(source)
+    except (TensorkeepError, OSError, ValueError) as err:
+        return [f"{path}: {err}"]
+    finally:
+        source.close()
+    return []
+
+
+def _open(folder: Path, unknown: str) -> TensorFile:
+    return open_step(folder)
+
+
+def is_step(folder: Path) -> bool:
+    """Whether a folder has a step's manifest."""
+    try:
+        with (folder / NAME).open("rb") as file:
+            return b'"format": "tensorkeep-step"' in file.read(256)
+    except OSError:
+        return False
+
+
+FORMAT = Format(name="step", suffixes=(), open_folder=_open)
