@@ -24,6 +24,10 @@ def names_of(cls: type) -> list[str]:
     return sorted(name for name in dir(cls) if name[0] != "_" and name not in hidden and callable(getattr(cls, name)))
 
 
-def functions_of(face: Any, cls: type) -> dict[str, Any]:
-    """Name → function of a class of them, bound to a face."""
-    return {name: getattr(face, name) for name in names_of(cls)}
+def functions_of(face: Any, cls: type, module: str = "mxnet.numpy") -> dict[str, Any]:
+    """Name → function of a class of them, bound to a face; `module` is what MXNet calls their module."""
+    found = {name: getattr(face, name) for name in names_of(cls)}
+    for function in found.values():
+        function.__func__.__module__ = module
+        function.__func__.__qualname__ = function.__name__
+    return found

@@ -112,7 +112,7 @@ class Creation(Face):
         self._bounds(start, stop, "start and stop only support int", (list, onp.ndarray, self.array))
         self._first_axis(axis)
         attrs = {"start": start, "stop": stop, "num": num, "endpoint": endpoint}
-        found = self.call("_npi_linspace", (), **attrs, ctx=context(ctx), dtype=_dtype(dtype))
+        found = self.call("_npi_linspace", (), **attrs, ctx=context(ctx), dtype=dtype)
         return (found, (stop - start) / (num - 1)) if retstep else found
 
     def logspace(
@@ -123,7 +123,7 @@ class Creation(Face):
         self._bounds(start, stop, "start and stop only support int and float", (list, tuple, onp.ndarray, self.array))
         self._first_axis(axis)
         attrs = {"start": start, "stop": stop, "num": num, "endpoint": endpoint, "base": base}
-        return self.call("_npi_logspace", (), **attrs, ctx=context(ctx), dtype=_dtype(dtype))
+        return self.call("_npi_logspace", (), **attrs, ctx=context(ctx), dtype=dtype)
 
     @staticmethod
     def _bounds(start: Any, stop: Any, text: str, arrays: Any) -> None:

@@ -19,7 +19,7 @@ _SAME_NAME = (
 )
 UNARY: dict[str, str] = {
     **{name: name for name in _SAME_NAME.split()},
-    "abs": "absolute", "fabs": "absolute", "deg2rad": "radians", "rad2deg": "degrees", "invert": "bitwise_not",
+    "abs": "abs", "fabs": "abs", "deg2rad": "radians", "rad2deg": "degrees", "invert": "bitwise_not",
 }  # fmt: skip
 """Function → the operator behind it, without `_npi_`."""
 
@@ -67,7 +67,7 @@ def binary(name: str, operator: str, reverse: str) -> Callable[..., Any]:
         if isinstance(x1, NUMBERS):
             if isinstance(x2, NUMBERS):
                 return numbers(x1, x2, out=out)
-            return self.with_number(left, x2, x1, out)
+            return self.with_number(left, x2, x1, out, True)
         if isinstance(x2, NUMBERS):
             return self.with_number(right, x1, x2, out)
         if not isinstance(x2, self.array):

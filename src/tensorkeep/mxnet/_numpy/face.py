@@ -46,9 +46,13 @@ class Face:
         """An operator called on arrays with the attributes that MXNet's own function would give it."""
         raise NotImplementedError
 
-    def with_number(self, name: str, array: Any, number: Any, out: Any = None) -> Any:
-        """An operator of an array and a number."""
+    def with_number(self, name: str, array: Any, number: Any, out: Any = None, left: bool = False) -> Any:
+        """An operator of an array and a number; `left` says that the number stands there."""
         raise NotImplementedError
+
+    def several(self, found: Any) -> Any:
+        """Several results as the world gives them: a tuple of arrays; symbols as they are."""
+        return tuple(found)
 
     def length(self, array: Any, axis: int) -> int | None:
         """The size of an axis; None where it is not known."""

@@ -92,7 +92,7 @@ class Linalg(Face):
 
     def svd(self, a: Any) -> Any:
         """(U, L, V) with a = U diag(L) V; a has no more rows than columns."""
-        return tuple(self.call("_npi_svd", (a,)))
+        return self.several(self.call("_npi_svd", (a,)))
 
     def cholesky(self, a: Any) -> Any:
         """The lower triangular L with a = L Lᵀ."""
@@ -140,10 +140,8 @@ class Linalg(Face):
 
     def eig(self, a: Any) -> Any:
         """The eigenvalues and the eigenvectors as columns; they have to be real."""
-        values, vectors = self.call("_npi_eig", (a,))
-        return values, vectors
+        return self.several(self.call("_npi_eig", (a,)))
 
     def eigh(self, a: Any, UPLO: str = "L") -> Any:
         """The ascending eigenvalues of symmetric matrices and the eigenvectors as columns."""
-        values, vectors = self.call("_npi_eigh", (a,), UPLO=UPLO)
-        return values, vectors
+        return self.several(self.call("_npi_eigh", (a,), UPLO=UPLO))

@@ -122,7 +122,7 @@ class Reductions(Face):
         """The different elements (or slices along an axis) in order; with more asked for a tuple."""
         attrs = {"return_index": return_index, "return_inverse": return_inverse, "return_counts": return_counts}
         found = self.call("_npi_unique", (ar,), **attrs, axis=axis)
-        return tuple(found) if isinstance(found, list) else found
+        return self.several(found) if isinstance(found, list) else found
 
     def bincount(self, x: Any, weights: Any = None, minlength: int = 0) -> Any:
         """How often each of 0, 1, 2 … is among the elements, or the sums of their weights."""

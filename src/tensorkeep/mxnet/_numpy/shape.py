@@ -103,15 +103,15 @@ class Shapes(Face):
 
     def diagonal(self, a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
         """The diagonals of the planes of two axes, as the last axis."""
-        return self.call("_np_diagonal", (a,), offset=offset, axis1=axis1, axis2=axis2)
+        return self.call("_np_diagonal", (a,), **_plane(offset, axis1, axis2))
 
     def trace(self, a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, out: Any = None) -> Any:
         """The sums of the diagonals of the planes of two axes."""
-        return self.call("_np_trace", (a,), out, offset=offset, axis1=axis1, axis2=axis2)
+        return self.call("_np_trace", (a,), out, **_plane(offset, axis1, axis2))
 
     def diag_indices_from(self, arr: Any) -> Any:
         """The positions of the diagonal of a square array: an array for each dimension."""
-        return tuple(self.call("_npi_diag_indices_from", (arr,)))
+        return self.several(self.call("_npi_diag_indices_from", (arr,)))
 
     def atleast_1d(self, *arys: Any) -> Any:
         """The arrays with one dimension or more."""
@@ -313,6 +313,12 @@ def _cuts(indices_or_sections: Any) -> tuple[list[int], int]:
     if isinstance(indices_or_sections, (list, set, tuple)):
         return [0, *indices_or_sections], 0
     raise ValueError("indices_or_sections must be either int, or tuple / list / set of ints")
+
+
+def _plane(offset: int, axis1: int, axis2: int) -> dict[str, int]:
+    """The attributes of a plane that are not at their default: MXNet stores those that a caller names."""
+    given = {"offset": (offset, 0), "axis1": (axis1, 0), "axis2": (axis2, 1)}
+    return {key: value for key, (value, default) in given.items() if value != default}
 
 
 def _bounds(obj: slice) -> dict[str, Any]:

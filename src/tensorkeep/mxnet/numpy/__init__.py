@@ -89,3 +89,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     raise missing("mxnet.numpy", name, globals())
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_MODULES])

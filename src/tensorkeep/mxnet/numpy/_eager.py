@@ -8,7 +8,7 @@ from tensorkeep.mxnet._invoke import invoke
 from tensorkeep.mxnet._numpy import Functions
 from tensorkeep.mxnet._numpy.face import OPERATORS, Face
 
-__all__ = ["Eager", "EagerFace"]
+__all__ = ["Eager", "EagerFace", "legacy", "refuse"]
 
 
 class EagerFace(Face):
@@ -22,10 +22,12 @@ class EagerFace(Face):
         cls = self.array
         for array in inputs:
             if array.__class__ is not cls and not isinstance(array, cls):
-                _refuse(name, array)
+                refuse(name, array)
+        if "dtype" in attrs and attrs["dtype"] is None:
+            del attrs["dtype"]
         return invoke(OPERATORS[name], inputs, attrs, out, cls)
 
-    def with_number(self, name: str, array: Any, number: Any, out: Any = None) -> Any:
+    def with_number(self, name: str, array: Any, number: Any, out: Any = None, left: bool = False) -> Any:
         """The operator computed with a number, which takes the dtype of the array."""
         if not isinstance(array, self.array):
             raise TypeError(f"type {type(array)} not supported")
@@ -50,11 +52,22 @@ class Eager(EagerFace, Functions):
         return found.item()
 
 
-def _refuse(name: str, array: Any) -> NoReturn:
+def refuse(name: str, array: Any) -> NoReturn:
+    """Raise what MXNet says of an input that is no mx.np.ndarray.
+
+    Raises:
+        TypeError: it is an NDArray.
+        AssertionError: it is no array at all.
+    """
     if not hasattr(array, "_t"):
         raise AssertionError(f"Argument data must have NDArray type, but got {array}")
+    raise legacy(name)
+
+
+def legacy(name: str) -> TypeError:
+    """The error for an array or symbol of mx.nd where one of mx.np is wanted."""
     known = name.removeprefix("_npi_").removeprefix("_npx_").removeprefix("_np_")
-    raise TypeError(
+    return TypeError(
         f"Operator `{name}` registered in backend is known as `{known}` in Python. This is a numpy operator which can "
         "only accept MXNet numpy ndarrays, while received a legacy ndarray. Please ensure that you have activated "
         "numpy semantics by calling `npx.set_np()` in your code. If you still see this error with numpy semantics "

@@ -36,12 +36,12 @@ def add_methods(cls: Any, face: Any, only: frozenset[str] | None = None) -> None
         face: where they end.
         only: the names that the class has; all by default.
     """
-    for name in REFUSED.split():
+    for name in (REFUSED + " broadcast_to" * (only is not None)).split():
         if only is None or name in only:
             setattr(cls, name, _refused(cls, name))
     for method in _methods(face):
         name = method.__name__
-        if only is None or name in only:
+        if only is None or (name in only and name != "broadcast_to"):
             method.__qualname__ = f"{cls.__name__}.{name}"
             setattr(cls, name, method)
 

@@ -16,7 +16,7 @@ class _Eager(EagerFace, Linalg):
     """The functions that MXNet has operators for."""
 
 
-_FUNCTIONS = functions_of(_Eager(ndarray), Linalg)
+_FUNCTIONS = functions_of(_Eager(ndarray), Linalg, "mxnet.numpy.linalg")
 __all__ = [*_FUNCTIONS, *FUNCTIONS]  # noqa: PLE0604 - names of the tables
 globals().update(FUNCTIONS)
 globals().update(_FUNCTIONS)
@@ -24,3 +24,7 @@ globals().update(_FUNCTIONS)
 
 def __getattr__(name: str) -> Any:
     raise missing("mxnet.numpy.linalg", name, __all__)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

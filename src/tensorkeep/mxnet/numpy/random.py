@@ -16,10 +16,14 @@ class _Eager(EagerFace, Random):
 
 
 face = _Eager(ndarray)
-_FUNCTIONS = functions_of(face, Random)
+_FUNCTIONS = functions_of(face, Random, "mxnet.numpy.random")
 __all__ = list(_FUNCTIONS)
 globals().update(_FUNCTIONS)
 
 
 def __getattr__(name: str) -> Any:
     raise missing("mxnet.numpy.random", name, __all__)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

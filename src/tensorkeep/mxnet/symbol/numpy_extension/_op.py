@@ -1,0 +1,39 @@
+"""The operators of mx.npx as functions on _Symbol, made when they are first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tensorkeep.mxnet._faces import public_names
+from tensorkeep.mxnet.symbol.numpy._symbol import _Symbol, refuse
+from tensorkeep.mxnet.symbol.register import face
+from tensorkeep.mxnet.symbol.symbol import Symbol
+
+__all__ = ["operator"]
+
+
+def operator(name: str, prefix: str = "") -> Callable[..., Any] | None:
+    """The function of an operator; None when there is no such operator."""
+    op = public_names()["npx"].get(prefix + name)
+    if op is None or (not prefix and name[0] == "_"):
+        return None
+    composed = face(op, name)
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, _Symbol):
+            return value.as_nd_ndarray()
+        if isinstance(value, Symbol):
+            refuse(op.name, value)
+        return value
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        found = composed(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
+        outputs = found._outputs
+        return _Symbol(list(outputs)) if len(outputs) == 1 else [_Symbol([entry]) for entry in outputs]
+
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = "mxnet.symbol.numpy_extension"
+    function.__doc__ = composed.__doc__
+    function.__signature__ = composed.__signature__  # type: ignore[attr-defined]  # what help() shows
+    return function
