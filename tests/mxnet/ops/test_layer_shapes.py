@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tensorkeep.mxnet._registry import get  # noqa: E402
-from tests.mxnet.ops.queries_layers import SHAPES, TYPES  # noqa: E402
+from tensorkeep.mxnet._registry import get
+from tests.mxnet.ops.queries_layers import SHAPES, TYPES
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "mxnet" / "ops" / "layer_shapes.json").read_text("utf-8"))
 

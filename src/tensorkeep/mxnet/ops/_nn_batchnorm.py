@@ -44,8 +44,9 @@ class _Train(torch.autograd.Function):
         if fixed and for_gamma:
             d_gamma = torch.zeros_like(gamma)
         mean, var = ctx.moving
-        mean.lerp_(batch_mean, 1 - momentum)
-        var.lerp_(batch_scale.pow(-2).sub_(eps), 1 - momentum)
+        with torch.no_grad():
+            mean.lerp_(batch_mean, 1 - momentum)
+            var.lerp_(batch_scale.pow(-2).sub_(eps), 1 - momentum)
         return d_data, d_gamma, d_beta, None, None, None, None, None
 
 

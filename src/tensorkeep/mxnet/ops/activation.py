@@ -232,7 +232,7 @@ def softmax_activation(data: Tensor, *, mode: str = "instance") -> Tensor:
     return found
 
 
-@operator("Dropout", outputs=2, visible=1, shape="same")
+@operator("Dropout", outputs=2, visible=1, shape="same", view=True)
 def dropout(data: Tensor, *, p: float = 0.5, mode: str = "training", axes: Dims = (), is_train: bool = False) -> Tensor:
     """data with a share `p` of its elements set to 0 and the others divided by 1 - p.
 

@@ -156,7 +156,7 @@ def _regression(
     return kept
 
 
-@operator("LinearRegressionOutput", shape=_same_shapes)
+@operator("LinearRegressionOutput", shape=_same_shapes, view=True)
 def linear_regression_output(data: Tensor, label: Tensor | None = None, *, grad_scale: float = 1.0) -> Tensor:
     """data itself; backward() gives it grad_scale / m · (data - label), whatever the head gradient is.
 
@@ -174,7 +174,7 @@ def logistic_regression_output(data: Tensor, label: Tensor | None = None, *, gra
     return _regression(data, label, grad_scale, torch.sigmoid, torch.sub)
 
 
-@operator("MAERegressionOutput", shape=_same_shapes)
+@operator("MAERegressionOutput", shape=_same_shapes, view=True)
 def mae_regression_output(data: Tensor, label: Tensor | None = None, *, grad_scale: float = 1.0) -> Tensor:
     """data itself; backward() gives it grad_scale / m · sign(data - label), whatever the head gradient is.
 
@@ -190,7 +190,7 @@ def _svm_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Seq
     return [data, data[:-1] if label is None or -1 in label else label], [data]
 
 
-@operator("SVMOutput", shape=_svm_shapes)
+@operator("SVMOutput", shape=_svm_shapes, view=True)
 def svm_output(
     data: Tensor, label: Tensor | None = None, *, margin: float = 1.0, regularization_coefficient: float = 1.0,
     use_linear: bool = False,
@@ -216,7 +216,7 @@ def svm_output(
     return found
 
 
-@operator("MakeLoss", shape="same")
+@operator("MakeLoss", shape="same", view=True)
 def make_loss_output(
     data: Tensor, *, grad_scale: float = 1.0, valid_thresh: float = 0.0, normalization: str = "null"
 ) -> Tensor:
@@ -299,7 +299,7 @@ def _sparse_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], 
     return [data, None if data is None else (data[1],)], [data]
 
 
-@operator("IdentityAttachKLSparseReg", inputs=taking("data", "moving_avg"), shape=_sparse_shapes)
+@operator("IdentityAttachKLSparseReg", inputs=taking("data", "moving_avg"), shape=_sparse_shapes, view=True)
 def identity_attach_kl_sparse_reg(
     data: Tensor, moving_avg: Tensor, *, sparseness_target: float = 0.100000001, penalty: float = 0.00100000005,
     momentum: float = 0.899999976,

@@ -135,7 +135,7 @@ def upsampling(
             )
         grown.append(image if times == (1, 1) else image.repeat_interleave(times[0], 2).repeat_interleave(times[1], 3))
     if len(grown) == 1:
-        return grown[0]
+        return grown[0] if scale > 1 else first.clone()
     if multi_input_mode == "sum":
         return torch.stack(grown).sum(0)
     return torch.cat(grown, 1)

@@ -56,7 +56,7 @@ def sequence_mask(
     """
     lengths = _checked(data, sequence_length, axis, use_sequence_length)
     if lengths is None:
-        return torch.ops.aten.alias(data)
+        return data.clone()
     steps = torch.arange(data.shape[axis], device=data.device)
     beyond = steps.unsqueeze(1) >= lengths if axis == 0 else steps >= lengths.unsqueeze(1)
     return data.masked_fill(beyond.reshape(*beyond.shape, *[1] * (data.dim() - 2)), value)
