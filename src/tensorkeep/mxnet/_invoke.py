@@ -22,6 +22,11 @@ _is_grad_enabled = torch.is_grad_enabled
 _set_grad_enabled = torch._C._set_grad_enabled
 _new = object.__new__
 _Tensor = torch.Tensor
+_CONTIGUOUS = torch.contiguous_format
+
+
+def _copied(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.clone(memory_format=_CONTIGUOUS)
 
 
 def wrap(tensor: torch.Tensor, ctx: Any, cls: Any) -> Any:
@@ -89,7 +94,7 @@ def invoke(op: Operator, inputs: Sequence[Any], attrs: dict[str, Any] | None, ou
         try:
             found = op.fn(*tensors, **given)
             if op.view:
-                found = found.clone() if type(found) is _Tensor else tuple([item.clone() for item in found])
+                found = _copied(found) if type(found) is _Tensor else tuple([_copied(item) for item in found])
         except (RuntimeError, ValueError, IndexError, TypeError) as err:
             raise _translated(op, inputs, attrs, err) from err
         finally:
@@ -101,10 +106,10 @@ def invoke(op: Operator, inputs: Sequence[Any], attrs: dict[str, Any] | None, ou
         array._ctx = ctx
         array._grad = None
         return array
-    return _several(op, found, ctx, attrs, out, cls)
+    return _several(op, found, ctx, inputs, attrs, out, cls)
 
 
-def _several(op: Operator, found: Any, ctx: Any, attrs: Any, out: Any, cls: Any) -> Any:
+def _several(op: Operator, found: Any, ctx: Any, inputs: Sequence[Any], attrs: Any, out: Any, cls: Any) -> Any:
     tensors = [found] if isinstance(found, _Tensor) else list(found)
     if op.hides:
         tensors = tensors[: op.visible(op.complete(attrs or {}))]
@@ -115,19 +120,35 @@ def _several(op: Operator, found: Any, ctx: Any, attrs: Any, out: Any, cls: Any)
     if len(targets) < len(tensors):
         raise MXNetError(f"Operator {op.name} has {len(tensors)} outputs, but out= holds {len(targets)} arrays.")
     for target, tensor in zip(targets, tensors, strict=False):
-        _put(op, target, tensor)
+        _put(op, target, tensor, inputs)
     return out
 
 
-def _put(op: Operator, target: NDArray, tensor: torch.Tensor) -> None:
+IN_GRAPH = (
+    "Assigning to NDArrays that are already in a computational graph will cause undefined behavior when evaluating "
+    "gradients. Please call backward first to clear the graph or do this out side of a record section. Also note that "
+    "you cannot use inplace operations like +=, *=, relu(x, out=x), y[idx]=x, etc inside a record section."
+)
+IN_PLACE = "Inplace operations (+=, -=, x[:]=, etc) are not supported when recording with autograd."
+
+
+def _put(op: Operator, target: NDArray, tensor: torch.Tensor, inputs: Sequence[Any]) -> None:
     if target._t.shape != tensor.shape:
         raise MXNetError(
             f"Operator {op.name}: out= has shape {tuple(target._t.shape)}, the result {tuple(tensor.shape)}."
         )
-    if tensor.requires_grad and tensor.dtype is target._t.dtype:
-        target._t = tensor  # recorded: the array now is the operator's result
-    else:
+    if not state.recording:
         target._t.data.copy_(tensor.detach())
+        return
+    if target._t.requires_grad:
+        raise MXNetError(IN_GRAPH)
+    if not tensor.requires_grad:
+        target._t.copy_(tensor)
+        return
+    if any(array is target for array in inputs):
+        raise MXNetError(IN_PLACE)
+    with torch.enable_grad():
+        target._t = target._t.detach().copy_(tensor)  # the array keeps its memory, and is the operator's result
 
 
 def _as_out(op: Operator, given: dict[str, Any], target: torch.Tensor) -> None:

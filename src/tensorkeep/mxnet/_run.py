@@ -10,6 +10,8 @@ from importlib.abc import InspectLoader
 from types import ModuleType, TracebackType
 from typing import Any
 
+import numpy as np
+
 from tensorkeep.mxnet import _install
 
 __all__ = ["run_code", "run_module", "run_script"]
@@ -60,6 +62,8 @@ class _Source(InspectLoader):
 
 def _run(work: Callable[[], Any], file: str | None, argv: list[str], folder: str, gpu: str | None) -> int:
     _install.install(gpu)
+    if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
+        np.set_printoptions(legacy="1.25")  # scalars print as 1.5 and not as np.float32(1.5): programs of that time
     sys.argv = argv
     if sys.path:
         sys.path[0] = folder

@@ -65,7 +65,9 @@ def binary(name: str, cls: Any, call: Call) -> Function:
         if isinstance(rhs, cls):
             if isinstance(lhs, NUMBERS):
                 return call(found[2], (rhs,), {"scalar": float(lhs)}, None)
-            return call(found[0], (lhs, rhs), None, None)
+            if isinstance(lhs, cls):
+                return call(found[0], (lhs, rhs), None, None)
+            raise TypeError(f"type {type(lhs)} not supported")
         if isinstance(rhs, NUMBERS):
             if isinstance(lhs, NUMBERS):
                 return numbers(lhs, rhs)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tensorkeep.mxnet._dtypes import BFLOAT16, torch_of
+from tensorkeep.mxnet._dtypes import BFLOAT16, numpy_of, torch_of
 from tensorkeep.mxnet._invoke import invoke, wrap
 from tensorkeep.mxnet._registry import get
 from tensorkeep.mxnet._state import state
@@ -79,7 +79,8 @@ def array(source_array: Any, ctx: Context | None = None, dtype: Any = None) -> N
     if isinstance(source_array, torch.Tensor):
         return wrap(source_array.detach().to(context.torch_device, target, copy=True), context, NDArray)
     try:
-        values = np.array(source_array, dtype=np.float32 if target is torch.bfloat16 else dtype or np.float32)
+        values = np.array(source_array)
+        values = values.astype(np.float32 if target is torch.bfloat16 else numpy_of(target))
     except (TypeError, ValueError, OverflowError) as err:
         raise TypeError("source_array must be array like object") from err
     return wrap(from_values(values, target).to(context.torch_device), context, NDArray)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tensorkeep.mxnet._invoke import IN_GRAPH, IN_PLACE
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
 
@@ -18,7 +19,6 @@ __all__ = ["INTEGERS", "advanced", "assign", "basic", "contiguous", "expand", "g
 
 INTEGERS = (int, np.int32, np.int64)
 _ARRAYS = (np.ndarray, list, tuple, range)
-_INPLACE = "Inplace operations (+=, -=, x[:]=, etc) are not supported when recording with autograd."
 
 Key = tuple[Any, ...]
 """One item for each dimension (an integer, slice or array) and None for each new one."""
@@ -72,7 +72,7 @@ def _rows(tensor: torch.Tensor, key: slice) -> torch.Tensor:
     length = tensor.shape[0]
     start, stop = (_row(bound, other, length) for bound, other in ((key.start, 0), (key.stop, length)))
     if start > stop:
-        raise MXNetError(f"Check failed: begin <= end ({start} vs. {stop}) : Invalid slicing range [{start}, {stop})")
+        raise MXNetError(f"Invalid slicing range [{start}, {stop})")
     return tensor[start:stop]
 
 
@@ -262,22 +262,27 @@ def setitem(array: Any, key: Any, value: Any) -> None:
     arrays = is_advanced(found)
 
     def write(target: torch.Tensor, values: Any) -> None:
-        if arrays:
-            view, indices = _positions(target, found)
-            view[indices] = fit(values, view[indices].shape)
-        else:
+        if not arrays:
             view, backwards = _view(target, found)
             values = fit(values, view.shape)
             view.copy_(values.flip(backwards) if backwards else values)
+        elif any(isinstance(item, slice) and (item.step or 1) < 0 for item in found):
+            places = advanced(torch.arange(target.numel(), device=target.device).view(target.shape), found)
+            target[torch.unravel_index(places, target.shape)] = fit(values, places.shape)
+        else:
+            view, indices = _positions(target, found)
+            view[indices] = fit(values, view[indices].shape)
 
-    assign(array, value, write)
+    assign(array, value, write, whole=not arrays and all(item is None or item == slice(None) for item in found))
 
 
-def assign(array: Any, value: Any, write: Any) -> None:
+def assign(array: Any, value: Any, write: Any, *, whole: bool = True) -> None:
     """Run `write(tensor of the array, tensor of the value)`, recorded if the value is recorded.
 
+    Args:
+        whole: every element is written, so that what the array was before does not matter.
     Raises:
-        MXNetError: the array itself is recorded.
+        MXNetError: the array itself is recorded, or would be in part.
     """
     tensor = array._t
     values = _tensor_of(value, array)
@@ -285,10 +290,12 @@ def assign(array: Any, value: Any, write: Any) -> None:
         write(tensor.data, values.detach())
         return
     if tensor.requires_grad:
-        raise MXNetError(_INPLACE)
+        raise MXNetError(IN_GRAPH)
     if not values.requires_grad:
         write(tensor.data, values)
         return
+    if not whole:
+        raise MXNetError(IN_PLACE)
     with torch.enable_grad():
         array._t = tensor.detach()
         write(array._t, values)

@@ -106,7 +106,7 @@ def squeezed(shape: tuple[int, ...], axis: int | Sequence[int] | None) -> tuple[
     """
     ndim = len(shape)
     axes = [axis] if isinstance(axis, int) else list(axis or ())
-    assert len(axes) == len(set(axes)), f"axis {axes} contains duplicate which is not allowed."
+    assert len(axes) == len(set(axes)), f"axis {axis} contains duplicate which is not allowed."
     for one in axes:
         assert -ndim <= one < ndim, f"axis {one} is out of range for {ndim}d array"
         assert shape[one] == 1, f"Squeeze target axis {one} must be size 1, got {shape[one]}."

@@ -5,6 +5,7 @@ Source: the storage types that MXNet 1.9.1 answers with, asked operator by opera
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
 from tensorkeep.mxnet.ndarray.sparse import BaseSparseNDArray, CSRNDArray, RowSparseNDArray, csr_parts, from_parts
 
-__all__ = ["compute", "retain"]
+__all__ = ["compute"]
 
 _OF_VALUES = frozenset((
     "BlockGrad", "_copy", "_div_scalar", "_mul_scalar", "abs", "arcsin", "arcsinh", "arctan", "arctanh", "cbrt",
@@ -27,10 +28,20 @@ _OF_VALUES = frozenset((
 """f(0) = 0, so that the values that are stored are all that matters."""
 
 
+_COMPARING = {
+    "_equal_scalar": operator.eq, "_not_equal_scalar": operator.ne, "_greater_scalar": operator.gt,
+    "_greater_equal_scalar": operator.ge, "_lesser_scalar": operator.lt, "_lesser_equal_scalar": operator.le,
+}  # fmt: skip
+
+
 def compute(op: Operator, inputs: list[Any], attrs: dict[str, Any] | None, out: Any) -> Any:
     """An operator with sparse arrays among its inputs or outputs: by a rule, else with the dense values."""
     rule = _RULES.get(op.name)
-    if op.name in _OF_VALUES and isinstance(inputs[0], BaseSparseNDArray) and _keeps_zero(op, attrs):
+    if (
+        (op.name in _OF_VALUES or op.name in _COMPARING)
+        and isinstance(inputs[0], BaseSparseNDArray)
+        and _keeps_zero(op, attrs)
+    ):
         rule = _of_values
     found = rule(op, inputs, attrs or {}) if rule is not None else None
     if found is None:
@@ -48,10 +59,11 @@ def compute(op: Operator, inputs: list[Any], attrs: dict[str, Any] | None, out: 
 
 
 def _keeps_zero(op: Operator, attrs: dict[str, Any] | None) -> bool:
-    if op.name != "clip":
-        return True
-    given = op.parse(attrs or {})
-    return bool(given["a_min"] <= 0 <= given["a_max"])
+    """Whether zero stays zero."""
+    given = op.complete(attrs or {})
+    if op.name == "clip":
+        return bool(given["a_min"] <= 0 <= given["a_max"])
+    return op.name not in _COMPARING or not _COMPARING[op.name](0, given["scalar"])
 
 
 def _of_values(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
@@ -175,22 +187,9 @@ def _dot(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
     return None
 
 
-def retain(array: Any, indices: Any) -> Any:
-    """Of a row_sparse array the rows named by `indices`; those that are not stored are zero."""
-    if not isinstance(array, RowSparseNDArray):
-        raise MXNetError("sparse_retain takes a row_sparse array")
-    wanted = indices._t.to(torch.int64)
-    found = wrap(array._t[wanted], array._ctx, NDArray)
-    return from_parts("row_sparse", array._shape, found._t, wanted, ctx=array._ctx)
-
-
-def _retain(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
-    return retain(*inputs)
-
-
 _RULES: dict[str, Callable[[Operator, list[Any], dict[str, Any]], Any]] = {
     "zeros_like": _zeros_like, "elemwise_add": _joined, "elemwise_sub": _joined, "_grad_add": _joined,
     "add_n": _rows_joined, "elemwise_mul": _product, "broadcast_mul": _first_product, "broadcast_div": _first_product,
-    "slice": _slice, "Concat": _concat, "dot": _dot, "_sparse_retain": _retain,
+    "slice": _slice, "Concat": _concat, "dot": _dot,
 }  # fmt: skip
 """Operator → a rule, which gives None where only the dense values help."""

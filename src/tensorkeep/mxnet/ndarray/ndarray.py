@@ -226,7 +226,7 @@ class NDArray:
         if len(wanted) < len(own) or any(n not in (1, m) for n, m in zip(padded, wanted, strict=True)):
             raise ValueError(
                 "operands could not be broadcast together with remapped shapes[original->remapped]: "
-                f"{padded if len(wanted) >= len(own) else own} and requested shape {shape}"
+                f"{own} and requested shape {shape}"
             )
         array = self if padded == own else self.reshape(padded)
         return _operator("broadcast_to", array, shape=wanted)

@@ -26,7 +26,7 @@ from tensorkeep.mxnet.ndarray.ndarray import NDArray, call
 
 __all__ = [
     "BaseSparseNDArray", "CSRNDArray", "RowSparseNDArray", "add", "array", "csr_matrix", "divide", "empty", "multiply",
-    "row_sparse_array", "subtract", "zeros",
+    "retain", "row_sparse_array", "subtract", "zeros",
 ]  # fmt: skip
 
 
@@ -272,8 +272,6 @@ class RowSparseNDArray(BaseSparseNDArray):
 
     def retain(self, *args: Any, **kwargs: Any) -> Any:
         """Only the rows that are named in the last argument: `r.retain(indices)` and MXNet's `r.retain(r, indices)`."""
-        from tensorkeep.mxnet.ndarray._sparse_rules import retain
-
         return retain(self, kwargs.get("indices", args[-1] if args else None))
 
     def __getitem__(self, key: Any) -> Any:
@@ -395,7 +393,10 @@ def to_sparse(array: NDArray, stype: str) -> Any:
             data, indices = row_parts(tensor_rows)
             return from_parts("row_sparse", tuple(tensor.shape), data.reshape(-1), indices, ctx=array._ctx)
         return from_parts("row_sparse", tuple(tensor.shape), *row_parts(tensor), ctx=array._ctx)
-    raise MXNetError(f"Invalid Input: '{stype}', valid values are: {{'csr', 'default', 'row_sparse'}}")
+    raise MXNetError(
+        f"Invalid Input: '{stype}', valid values are: {{'csr', 'default', 'row_sparse'}}, "
+        f'in operator cast_storage(name="", stype="{stype}")'
+    )
 
 
 def zeros(stype: str, shape: Any, ctx: Context | None = None, dtype: Any = None, **kwargs: Any) -> NDArray:
@@ -534,6 +535,19 @@ def _csr_of_coordinates(data: Any, rows: Any, columns: Any, shape: Any, ctx: Con
 def _same_shape(found: Any, wanted: Any) -> None:
     if found and wanted and tuple(found) != tuple(wanted):
         raise ValueError(f"Shape mismatch detected. {found} v.s. {wanted}")
+
+
+def retain(data: Any, indices: NDArray, out: Any = None, name: Any = None) -> Any:
+    """Of a row_sparse array the rows named by `indices`; those that are not stored are zero.
+
+    Raises:
+        MXNetError: it is not row_sparse.
+    """
+    if not isinstance(data, RowSparseNDArray):
+        raise MXNetError("sparse_retain takes a row_sparse array")
+    wanted = indices._t.detach().to(torch.int64)
+    found = from_parts("row_sparse", data._shape, data._dense()[wanted], wanted, ctx=data._ctx)
+    return found if out is None else found.copyto(out)
 
 
 def _elementwise(name: str, same: str) -> Any:
