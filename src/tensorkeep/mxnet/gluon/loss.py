@@ -372,14 +372,16 @@ class CosineEmbeddingLoss(Loss):
         cosine = self._cosine_similarity(F, input1, input2)
         zero = F.array([0]) if F is ndarray else F.zeros((1, 1))
         same = (1 - cosine) * (label == 1)
-        other = F.broadcast_maximum(zero, (label == -1) * (cosine - self._margin))
+        # The axis has no meaning, but stands in the graphs that MXNet writes.
+        other = F.broadcast_maximum(zero, (label == -1) * (cosine - self._margin), axis=1)
         return _apply_weighting(F, same + other, self._weight, sample_weight)
 
     def _cosine_similarity(self, F: Any, x: Any, y: Any, axis: int = -1) -> Any:
-        norms = F.norm(x, axis=axis).reshape((-1, 1)) * F.norm(y, axis=axis).reshape((-1, 1))
+        x_norm = F.norm(x, axis=axis).reshape((-1, 1))
+        y_norm = F.norm(y, axis=axis).reshape((-1, 1))
         product = F.sum(x * y, axis=axis).reshape((-1, 1))
         smallest = F.array([1e-12]) if F is ndarray else F.full((1, 1), 1e-12)
-        return product / F.broadcast_maximum(norms, smallest)
+        return product / F.broadcast_maximum(x_norm * y_norm, smallest)
 
 
 class SDMLLoss(Loss):

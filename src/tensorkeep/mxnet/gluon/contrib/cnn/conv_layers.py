@@ -59,10 +59,10 @@ class _Deformable(HybridBlock):
             **shared, "num_filter": channels, "num_deformable_group": num_deformable_group, "no_bias": not use_bias,
         }  # fmt: skip
         offset_shape = _weight_shape(offsets, in_channels, kernel, groups, layout, False)
-        rows = [
+        rows: list[tuple[str, Any, Any, bool]] = [
             ("offset_weight", offset_shape, offset_weight_initializer, True),
             ("offset_bias", (offsets,), offset_bias_initializer, offset_use_bias),
-            ("deformable_conv_weight", (channels, 0, *kernel), weight_initializer, True),
+            ("deformable_conv_weight", [channels, 0, *kernel], weight_initializer, True),
             ("deformable_conv_bias", (channels,), bias_initializer, use_bias),
         ]
         with self.name_scope():
