@@ -95,7 +95,7 @@ class Elementwise(Face):
     """The functions of both tables, and those with a parameter of their own."""
 
     def around(self, x: Any, decimals: int = 0, out: Any = None, **kwargs: Any) -> Any:
-        """Rounded to a number of decimals; halves of arrays go away from zero."""
+        """Rounded to a number of decimals; halves go to the even digit."""
         if isinstance(x, NUMBERS):
             return onp.around(x, decimals, **kwargs)
         if not isinstance(x, self.array):

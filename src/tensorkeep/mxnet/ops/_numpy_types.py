@@ -53,6 +53,8 @@ def promote(op: str, a: torch.dtype, b: torch.dtype, *, integers: bool = True) -
     found: torch.dtype = torch.promote_types(a, b)
     if kind(a) == "f" or kind(b) == "f":
         return found
+    if a is b:
+        return a
     if not integers or (found is not a and found is not b):
         names = [_C_NAMES.get(dtype, named(dtype)) for dtype in (a, b)]
         raise MXNetError(f"Operator {op} does not support combination of {names[0]} with {names[1]} yet...")

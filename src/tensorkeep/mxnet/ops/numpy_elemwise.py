@@ -11,7 +11,7 @@ from torch import Tensor
 from tensorkeep.mxnet._registry import operator
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.ops._binary import mod, power
-from tensorkeep.mxnet.ops._elementwise import in_floats
+from tensorkeep.mxnet.ops._elementwise import in_floats, with_partials
 from tensorkeep.mxnet.ops._numpy_types import (
     comparing,
     differ,
@@ -24,7 +24,7 @@ from tensorkeep.mxnet.ops._numpy_types import (
     scalar_quotient,
     unlike,
 )  # fmt: skip
-from tensorkeep.mxnet.ops._scalars import as_tensor, fit, scalar_dtype
+from tensorkeep.mxnet.ops._scalars import as_tensor, fit, scalar_dtype, whole
 from tensorkeep.mxnet.ops._shapes import broadcast
 
 
@@ -131,6 +131,9 @@ _alike("_npi_bitwise_or", torch.bitwise_or, "x1 | x2, bit by bit.", allowed=_int
 _alike("_npi_bitwise_xor", torch.bitwise_xor, "x1 ^ x2, bit by bit.", allowed=_integers_only)
 
 
+_WHOLE = (torch.int8, torch.uint8, torch.int32, torch.int64)
+
+
 def _comparison(name: str, fn: Callable[..., Tensor], sign: str) -> None:
     def compared(lhs: Tensor, rhs: Tensor) -> Tensor:
         if lhs.dtype is not rhs.dtype:
@@ -138,6 +141,8 @@ def _comparison(name: str, fn: Callable[..., Tensor], sign: str) -> None:
         return fn(lhs, rhs)
 
     def compared_to(data: Tensor, *, scalar: float = 1.0, is_int: bool = True) -> Tensor:
+        if data.dtype in _WHOLE:
+            scalar = whole(scalar, data.dtype)  # 1.5 is 1 beside whole numbers, as in arithmetic
         return fn(data, scalar)
 
     _plain(f"_npi_{name}", compared, f"Where x1 {sign} x2, as bool.", shape=broadcast, dtype=comparing)
@@ -163,6 +168,15 @@ def _with_number(name: str, fn: Callable[[Tensor, Any], Tensor], doc: str) -> No
     _plain(f"_npi_{name}_scalar", with_number, doc, shape="same", dtype=scalar_dtype)
 
 
+_turned = with_partials(lambda x, s: torch.arctan2(s, x), lambda x, s, y: -x / (x * x + s * s), None)
+"""arctan2(s, x) with the derivative that MXNet gives it, -x / (x² + s²); the true one is -s / (x² + s²)."""
+
+
+def _rarctan2(data: Tensor, scalar: Any) -> Tensor:
+    number = as_tensor(scalar, data)
+    return _turned(data, number) if data.is_floating_point() else _arctan2(number, data)
+
+
 def _right(fn: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Any], Tensor]:
     return lambda data, scalar: fn(data, as_tensor(scalar, data))
 
@@ -184,7 +198,7 @@ _with_number("rcopysign", _left(_copysign), "|scalar| with the sign of x.")
 _with_number("ldexp", _right(_ldexp_any), "x * 2 ** scalar.")
 _with_number("rldexp", _left(_ldexp_any), "scalar * 2 ** x.")
 _with_number("arctan2", _right(_arctan2), "The angle of the point (scalar, x).")
-_with_number("rarctan2", _left(_arctan2), "The angle of the point (x, scalar).")
+_with_number("rarctan2", _rarctan2, "The angle of the point (x, scalar).")
 
 
 @operator("_npi_true_divide_scalar", shape="same", dtype=scalar_quotient)

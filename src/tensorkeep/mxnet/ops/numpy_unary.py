@@ -11,6 +11,12 @@ from tensorkeep.mxnet._registry import operator
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.ops._elementwise import with_partials
 
+
+def _rint(x: Tensor) -> Tensor:
+    low, high = torch.floor(x), torch.ceil(x)
+    return torch.where(x - low <= high - x, low, high)
+
+
 _FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "absolute": (torch.abs, "|x|."),
     "arccos": (torch.arccos, "The angle whose cosine is x."),
@@ -34,7 +40,7 @@ _FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "negative": (torch.neg, "-x."),
     "radians": (torch.deg2rad, "Degrees as radians."),
     "reciprocal": (torch.reciprocal, "1 / x."),
-    "rint": (torch.round, "The nearest integer; halves go to the even one."),
+    "rint": (_rint, "The nearest integer; from the middle down: 1.5 → 1, -1.5 → -2."),
     "sign": (torch.sign, "-1, 0 or 1."),
     "sin": (torch.sin, "The sine of an angle in radians."),
     "sinh": (torch.sinh, "The hyperbolic sine."),
@@ -109,13 +115,13 @@ def bitwise_not(x: Tensor) -> Tensor:
 
 @operator("_npi_around", shape="same")
 def around(x: Tensor, *, decimals: int = 0) -> Tensor:
-    """Rounded to a number of decimals, halves away from zero."""
+    """Rounded to a number of decimals, halves to the even digit; whole numbers are cut."""
     if x.dtype in (torch.float16, torch.bool):
         raise MXNetError("This operation does not support float16 and bool.")
     scale = 10.0**decimals
-    values = x if x.dtype.is_floating_point else x.double()
-    scaled = values * scale
-    return (torch.trunc(scaled + torch.copysign(torch.full_like(scaled, 0.5), scaled)) / scale).to(x.dtype)
+    if x.dtype.is_floating_point:
+        return (torch.round(x * scale) / scale) if decimals else torch.round(x)
+    return x.clone() if decimals >= 0 else (torch.trunc(x.double() * scale) / scale).to(x.dtype)
 
 
 @operator("_npx_relu", shape="same")
