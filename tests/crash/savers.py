@@ -106,6 +106,69 @@ PATHS: dict[str, SavePath] = {
 }
 
 
+# The Checkpointer's own paths: a directory of steps; what counts is what a restore gives.
+
+KEEP_ONE = {"keep": tk.keep_last(1)}
+
+
+def _steps(
+    *, background: bool = False, resumed: bool = True, clutter: bool = False, **options: Any
+) -> Callable[[Path, Any], None]:
+    """Save the next step of a run, as a process that begins anew and first resumes does."""
+
+    def save(folder: Path, data: Any) -> None:
+        with tk.Checkpointer(folder / "run", provenance=False, generators=False, **options) as ckpt:
+            found = ckpt.latest() if resumed else None
+            if found is not None:
+                ckpt.restore(None, step=found.step)
+            number = found.step + 1 if found is not None else len(ckpt.steps())
+            ckpt.save(number, data, background=background).wait()
+            if clutter and number == 0:  # what a kill and bad luck left for the next save to find
+                (folder / "run" / f".tmp-step-{number + 1:010d}-0123456789ab").mkdir()
+                broken = folder / "run" / f"step-{number + 1:010d}"
+                broken.mkdir()
+                _write(broken / "manifest.json", b"{}", sync=True)
+                for each in (broken, folder / "run"):
+                    _sync_folder(each)
+
+    return save
+
+
+def _restored(folder: Path) -> Any:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = tk.Checkpointer(folder / "run", signals=False).restore()
+    return None if found is None else found.load()
+
+
+def _partly_new(version: int) -> Any:
+    """A model half of which is frozen, beside an entry that never changes: files are linked."""
+    flat = tensors(version, 3_000)
+    return {"model": {**flat, "frozen": tensors(1)["head.weight"]}, "vocabulary": {"w": tensors(1)["embed.weight"]}}
+
+
+def _refused(folder: Path, data: Any) -> None:
+    """An attempt to save a step that is there."""
+    with tk.Checkpointer(folder / "run", provenance=False, generators=False) as ckpt:
+        try:
+            ckpt.save(0, data)
+        except tk.StepExistsError:
+            return
+
+
+CHECKPOINTS: dict[str, SavePath] = {
+    "step": SavePath(_steps(), _restored),
+    "step-first": SavePath(_steps(), _restored, first=True),
+    "step-background": SavePath(_steps(background=True), _restored, _partly_new),
+    "step-linked": SavePath(_steps(), _restored, _partly_new),
+    "step-retention": SavePath(_steps(**KEEP_ONE), _restored, _partly_new),
+    "step-recovery": SavePath(_steps(clutter=True), _restored),
+}
+PATHS |= CHECKPOINTS
+REFUSED = SavePath(_refused, _restored)
+
 # Savers with the classical mistakes. Each reads back as a whole file would.
 
 
@@ -188,6 +251,28 @@ def _acknowledged_early(folder: Path, data: Any) -> None:
     _sync_folder(folder)
 
 
+def _without_one_fsync(folder: Path, data: Any) -> None:
+    """Our own commit, with the sync of the parent folder left out."""
+    from tensorkeep.storage import folders
+
+    real = folders.sync_folder
+
+    def sync(path: str) -> None:
+        if Path(path).name != "run":
+            real(path)
+
+    with patch.object(folders, "sync_folder", sync):
+        _steps()(folder, data)
+
+
+def _manifest_without_fsync(folder: Path, data: Any) -> None:
+    """Our own commit, with the sync of the files left out."""
+    from tensorkeep.storage import writing
+
+    with patch.object(writing, "sync_file", lambda fd: None):
+        _steps()(folder, data)
+
+
 BAD: dict[str, SavePath] = {
     "in-place": SavePath(_in_place, _read_from(TARGET)),
     "without-fsync": SavePath(_without_fsync, _read_from(TARGET)),
@@ -196,12 +281,14 @@ BAD: dict[str, SavePath] = {
     "unlinked-before-rename": SavePath(_unlinked_before_rename, _read_from(TARGET)),
     "size-set-ahead": SavePath(_size_set_ahead, _read_raw),
     "acknowledged-early": SavePath(_acknowledged_early, _read_from(TARGET)),
+    "step-without-parent-fsync": SavePath(_without_one_fsync, _restored),
+    "step-without-file-fsync": SavePath(_manifest_without_fsync, _restored),
 }
 
 
 def main(name: str, folder: str) -> None:
     """Save the new data under the marks that the recorder looks for."""
-    path = (PATHS | BAD)[name]
+    path = (PATHS | BAD | {"step-refused": REFUSED})[name]
     data = path.data(2)
     mark("begin")
     path.save(Path(folder), data)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tensorkeep.testing import crash
-from tests.crash.savers import BAD, COMMAND, PATHS, SavePath
+from tests.crash.savers import BAD, COMMAND, PATHS, REFUSED, SavePath
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +23,8 @@ def recorded(name: str, path: SavePath, folder: Path) -> crash.Recording:
     """The system calls of one save over the old data (or over nothing)."""
     folder.mkdir()
     if not path.first:
-        (path if name in PATHS else PATHS["buffered"]).save(folder, path.data(1))
+        good = PATHS["step" if name.startswith("step") else "buffered"]
+        (path if name in PATHS else good).save(folder, path.data(1))
     return crash.record([*COMMAND, name, str(folder)], folder)
 
 
@@ -70,8 +71,22 @@ def test_a_saver_with_a_classical_mistake_is_caught(tmp_path: Path, name: str) -
         "acknowledged-early": {"unacknowledged"},
         "size-set-ahead": {"wrong"},
         "unlinked-before-rename": {"wrong"},  # no file where there was one
+        "step-without-parent-fsync": {"unacknowledged"},
+        "step-without-file-fsync": {"unacknowledged"},  # a step that is cut is passed over: the one before is there
     }
     assert found >= expected.get(name, {"lost"})
+
+
+@needs_strace
+def test_a_refused_save_changes_nothing_whenever_it_is_killed(tmp_path: Path) -> None:
+    """Saving a step that is there: the old one is there in every state."""
+    (tmp_path / "folder").mkdir()
+    PATHS["step"].save(tmp_path / "folder", PATHS["step"].data(1))
+    recording = crash.record([*COMMAND, "step-refused", str(tmp_path / "folder")], tmp_path / "folder")
+
+    report = crash.examine(recording, REFUSED.read, old=PATHS["step"].data(1), new=PATHS["step"].data(1))
+
+    assert report.ok, str(report)
 
 
 @needs_strace

@@ -34,7 +34,7 @@ from tensorkeep.errors import (
 )
 from tensorkeep.formats._step_manifest import NAME as MANIFEST
 from tensorkeep.formats.step import open_step
-from tensorkeep.storage.folders import FolderLock, remove_leftovers
+from tensorkeep.storage.folders import FolderLock, make_folder, remove_leftovers
 
 __all__ = ["Checkpointer", "NotCapturedWarning", "SaveHandle"]
 
@@ -327,10 +327,7 @@ class Checkpointer:
     def _take_lock(self) -> None:
         if self._lock.held:
             return
-        try:
-            os.makedirs(self.directory, exist_ok=True)
-        except OSError as err:
-            raise SaveError(err.errno or 5, f"{self.directory}: the folder cannot be made: {err.strerror}.") from err
+        make_folder(self.directory)
         holder = self._lock.acquire()
         if holder is not None:
             raise WriterConflictError(

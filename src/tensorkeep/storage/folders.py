@@ -182,6 +182,30 @@ def link_or_copy(source: str, target: str) -> bool:
     return False
 
 
+def make_folder(path: str) -> None:
+    """Make a folder and those above it, durably; one that is there is fine.
+
+    Raises:
+        SaveError: the system refuses, or a file is in the way.
+    """
+    path = os.path.abspath(path)
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for each in reversed(missing):
+        try:
+            os.mkdir(each)
+            sync_folder(os.path.dirname(each))
+        except FileExistsError:
+            if not os.path.isdir(each):
+                raise save_error(
+                    each, OSError(errno.ENOTDIR, "a file is in the way"), state="Nothing was written."
+                ) from None
+        except OSError as err:
+            raise save_error(each, err, state="Nothing was written.") from err
+
+
 def remove_folder(parent: str, name: str) -> None:
     """Remove a folder: first its name, durably, then what is in it.
 
