@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 __all__ = [
-    "Array", "Generator", "Lanes", "Words", "below", "generator", "logf", "polar", "seed", "shuffle_order", "to_unit",
-    "torch_generator",
+    "Array", "Generator", "Lanes", "Words", "below", "generator", "logf", "polar", "seed", "shuffle_order", "std_shuffle",
+    "to_unit", "torch_generator",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
@@ -299,16 +299,21 @@ def shuffle_order(count: int, *, downwards: bool) -> Array:
             cuts 1-D arrays of 1000 and more over its threads, so that there the order depends on the machine; this one
             is that of a single thread.
     """
-    order = list(range(count))
     with generator().lock:
         if downwards:
-            picks = below(generator().serial, np.arange(count, 1, -1))
-            for i, j in zip(range(count - 1, 0, -1), picks.tolist(), strict=True):
-                order[i], order[j] = order[j], order[i]
-        else:
-            picks = below(generator().serial, np.arange(2, count + 1))
-            for i, j in zip(range(1, count), picks.tolist(), strict=True):
-                order[i], order[j] = order[j], order[i]
+            return _swapped(count, range(count - 1, 0, -1), below(generator().serial, np.arange(count, 1, -1)))
+        return _swapped(count, range(1, count), below(generator().serial, np.arange(2, count + 1)))
+
+
+def std_shuffle(seed: int, count: int) -> Array:
+    """The order that std::shuffle gives `count` things with a new std::mt19937: one swap a draw (before GCC 7)."""
+    return _swapped(count, range(1, count), below(Words(seed), np.arange(2, count + 1)))
+
+
+def _swapped(count: int, places: range, picks: Array) -> Array:
+    order = list(range(count))
+    for i, j in zip(places, picks.tolist(), strict=True):
+        order[i], order[j] = order[j], order[i]
     return np.array(order, dtype=np.int64)
 
 
