@@ -44,7 +44,8 @@ def main():
         names = inputs_of(sym)
         args, outs, aux = sym.infer_shape_partial(**{names[at]: shape for at, shape in known.items()})
         found = dict(zip(sym.list_arguments() + sym.list_auxiliary_states(), args + aux, strict=True))
-        shapes.append([[plain(found[name]) for name in names], [plain(shape) for shape in outs]])
+        rows = json.loads(sym.tojson())["node_row_ptr"]
+        shapes.append([[plain(found[name]) for name in names], [plain(shape) for shape in outs], rows[-1] - rows[-2]])
     for op, attrs, known in module.TYPES:
         sym = symbol(op, attrs)
         names = inputs_of(sym)

@@ -71,4 +71,5 @@ CASES = [
     Case("col2im", ((2, 12, 20),), {"output_size": (6, 6), "kernel": (2, 2), "stride": (1, 1), "dilate": (2, 1)}),
     Case("col2im", ((2, 12, 12),), {"output_size": (6, 5), "kernel": (2, 2), "stride": (2, 2), "pad": (1, 1)}),
     Case("col2im", ((2, 6, 4),), {"output_size": (7,), "kernel": (3,), "stride": (2,), "pad": (1,)}, error=True),
+    Case("Convolution", ((0, 4, 6, 5), (3, 4, 3, 3), (3,)), {"kernel": (3, 3), "num_filter": 3}, np=True, grad=False),
 ]

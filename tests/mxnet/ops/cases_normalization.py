@@ -82,4 +82,6 @@ CASES = [
     Case("LRN", ((2, 6, 2, 3),), {"nsize": 5, "alpha": 0.5, "beta": 0.5, "knorm": 1.0}),
     Case("LRN", ((2, 6, 2),), {"nsize": 3}, error=True),
     Case("LRN", ((2, 6, 2, 3),), error=True),
+    Case("BatchNorm", ((0, 3), (3,), (3,), (3,), Rand((3,), "float32", "uniform", 1, 2)), np=True, grad=False),
+    Case("LayerNorm", ((0, 3), (3,), (3,)), np=True, grad=False),
 ]

@@ -77,4 +77,5 @@ CASES = [
     pool(X2, op="_contrib_AdaptiveAvgPooling2D", output_size=(7, 8)),
     pool(X2, op="_contrib_AdaptiveAvgPooling2D", output_size=(1,), dtype="float64"),
     pool(X1, op="_contrib_AdaptiveAvgPooling2D", error=True),
+    Case("Pooling", ((0, 2, 4, 4),), {"kernel": (3, 3)}, np=True, grad=False),
 ]

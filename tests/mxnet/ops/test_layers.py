@@ -10,11 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tensorkeep.mxnet import autograd, random
-from tensorkeep.mxnet._registry import get
-from tensorkeep.mxnet.base import MXNetError
-from tensorkeep.mxnet.ndarray.ndarray import NDArray, array
-from tests.mxnet.ops.case import Rand
+from tensorkeep.mxnet import autograd, random  # noqa: E402
+from tensorkeep.mxnet._registry import get  # noqa: E402
+from tensorkeep.mxnet.base import MXNetError  # noqa: E402
+from tensorkeep.mxnet.ndarray.ndarray import NDArray, array  # noqa: E402
+from tests.mxnet.ops.case import Rand  # noqa: E402
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}  # everything here is computed in float64
 

@@ -179,8 +179,8 @@ def log_softmax(
     use_length: bool | None = False,
 ) -> Tensor:  # fmt: skip
     """The logarithm of softmax along `axis`, computed without overflow; elements are divided by `temperature` first."""
-    _prepared = _scaled(data, axis, temperature, use_length)
-    return torch.log_softmax(_prepared, axis, _TORCH[dtype] if dtype is not None else None)
+    prepared = _scaled(data, axis, temperature, use_length)
+    return torch.log_softmax(prepared, axis, _TORCH[dtype] if dtype is not None else None)
 
 
 @operator("softmin", shape="same", dtype=_softmax_dtype)
@@ -240,7 +240,10 @@ def dropout(data: Tensor, *, p: float = 0.5, mode: str = "training", axes: Dims 
     all elements. The choice follows mx.random.seed, but is not the one that MXNet makes.
     """
     if not 0 <= p <= 1:
-        raise MXNetError(f"value {p} for Parameter p should be between 0 and 1, the share of data that is dropped.")
+        raise MXNetError(
+            f"value {p:g} for Parameter p exceed bound [0,1]\n"
+            "p: Fraction of the input that gets dropped out during training time."
+        )
     if not (is_train or mode == "always") or p == 0:
         return torch.ops.aten.alias(data)
     if not data.is_floating_point():

@@ -74,8 +74,8 @@ def _pool_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Se
 
 
 def _outputs(attrs: Attrs) -> int:
-    """The maximum keeps a workspace, which no caller sees."""
-    return 2 if attrs["pool_type"] == "max" else 1
+    """oneDNN's maximum, which MXNet takes for kernels with their channels first, has a workspace that no caller sees."""
+    return 2 if attrs["pool_type"] == "max" and attrs["kernel"] and attrs["layout"] not in _LAST else 1
 
 
 @operator("Pooling", outputs=_outputs, visible=1, shape=_pool_shapes)
