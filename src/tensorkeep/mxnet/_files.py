@@ -17,7 +17,7 @@ from tensorkeep.core.dtypes import DTYPES, numpy_dtype
 from tensorkeep.core.foreign import as_tensor
 from tensorkeep.core.plan import TensorSegment, WritePlan
 from tensorkeep.core.tensor import SparseTensor, Tensor
-from tensorkeep.errors import CorruptFileError, LimitError, SaveError, UnsupportedFormatError
+from tensorkeep.errors import CorruptFileError, LimitError, SaveError, UnsupportedDataError, UnsupportedFormatError
 from tensorkeep.formats._mxnet_array import CutError, Leaf, dense_header, make_dense, read_array, sparse_header
 from tensorkeep.formats._mxnet_list import MAGIC, START, U64, walk
 from tensorkeep.mxnet._dtypes import NAMES, TORCH
@@ -169,6 +169,8 @@ def load_arrays(path: str, cls: Any, *, any_semantics: bool = False) -> Any:
         source = FileSource(local)
     except OSError as err:
         raise _not_opened(path, err) from err
+    except UnsupportedDataError as err:
+        raise MXNetError(f"Invalid NDArray file format: {err}") from err
     try:
         return _load(source, cls, any_semantics)
     finally:
