@@ -76,10 +76,10 @@ def atomic(
     """
     texts = {}
     for key, value in attrs.items():
-        text = value if type(value) is str else dtype_text(value) if key == "dtype" else str(value)
+        text = value if type(value) is str else dtype_text(value) if key == "dtype" else _text(value)
         texts[key if key[:2] == "__" or not hidden_suffix(key) else annotation(key, text)] = text
     node = Node(op.name, "", texts)
-    wanted = op.input_names(node.complete)
+    wanted = node.input_names()
     if op.schema.variadic and not op.schema.count:  # nothing but the call says how many it takes
         wanted += [f"arg{i}" for i in range(len(wanted), len(inputs))]
     node.name = scope_of(NameManager).get(name, hint)
@@ -90,6 +90,16 @@ def atomic(
     node.initialise_inputs()
     node.take_versions()
     return node
+
+
+def _text(value: Any) -> str:
+    """`str` of a value; NumPy's numbers in a tuple or list as plain ones: NumPy 2 writes np.int64(1), MXNet reads 1."""
+    if not isinstance(value, (tuple, list)) or not any(hasattr(item, "dtype") for item in value):
+        return str(value)
+    inner = ", ".join([str(item) for item in value])
+    if isinstance(value, list):
+        return f"[{inner}]"
+    return f"({inner},)" if len(value) == 1 else f"({inner})"
 
 
 def _in_order(node: Node, wanted: list[str], inputs: Sequence[Sequence[Entry]]) -> list[Entry]:

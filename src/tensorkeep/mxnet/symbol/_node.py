@@ -131,7 +131,12 @@ class Node:
     def input_names(self) -> list[str]:
         """What its inputs are called."""
         if self.operator is not None:
-            return self.operator.input_names(self.complete)
+            names = self.operator.input_names(self.complete)
+            pattern = _INPUT_NAMES.get(self.op)
+            if pattern is not None:
+                count = next((self.complete[key] for key in ("num_outputs", "num_arrays") if key in self.complete), 0)
+                names = [pattern.format(i) for i in range(count or len(names))]
+            return names
         found = self.schema
         return list(found.inputs) if found is not None and not found.variadic else []
 
@@ -178,6 +183,15 @@ _COUNTED = {
     "_npi_std": 2, "_npi_var": 2, "_npi_weibull": 2, "sort": 2,
 }  # fmt: skip
 """How many outputs MXNet 1.9.1 counts, hidden ones included; seen in node_row_ptr and in the outputs' names."""
+
+_INPUT_NAMES = {
+    **dict.fromkeys(("_np_atleast_1d", "_np_atleast_2d", "_np_atleast_3d"), "ary{}"),
+    **dict.fromkeys(("_npi_concatenate", "_npi_dstack", "_npi_hstack"), "data{}"),
+    **dict.fromkeys(("multi_all_finite", "multi_sum_sq"), "array_{}"),
+    "_npi_multinomial": "data",
+    "amp_multicast": "data_{}",
+}
+"""What operators call their inputs where their schema says something else: most of them take any number of inputs."""
 
 _MOMENTS = {3: '["zero", {}]', 4: '["one", {}]'}
 _INITIAL: dict[str, dict[int, str]] = {

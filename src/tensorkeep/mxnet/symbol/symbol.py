@@ -42,9 +42,9 @@ class Symbol:
     __array_priority__ = 1000.0
 
     numpy_semantics: ClassVar[bool] = False
-    _outputs: list[Entry]
+    _outputs: Any  # list[Entry]; None while a pickle is being loaded
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: list[Entry] | None) -> None:
         self._outputs = handle
 
     # -- what it consists of
@@ -148,13 +148,12 @@ class Symbol:
         return node.attrs.get(f"__{key}__" if key in HIDDEN else key)
 
     def list_attr(self, recursive: bool = False) -> dict[str, str]:
-        """The attributes of its node."""
+        """The attributes of its node; those of the first one of a group."""
         if recursive:
             raise DeprecationWarning(
                 "Symbol.list_attr with recursive=True has been deprecated. Please use attr_dict instead."
             )
-        node = self._node()
-        return {} if node is None else _shown(node)
+        return _shown(self._outputs[0][0])
 
     def attr_dict(self) -> dict[str, dict[str, str]]:
         """Node name → attributes, of all nodes that have some."""
@@ -201,7 +200,7 @@ class Symbol:
 
     def __setstate__(self, found: dict[str, str | None]) -> None:
         text = found["handle"]
-        self._outputs = None if text is None else _parsed(text, "the pickled symbol")  # type: ignore[assignment]
+        self._outputs = None if text is None else _parsed(text, "the pickled symbol")
 
     def __reduce__(self) -> Any:
         return type(self), (None,), self.__getstate__()
@@ -558,7 +557,7 @@ def load_json(json_str: str) -> Symbol:
 
 def loads(text: str) -> Symbol:
     """The symbol in a JSON text, or in the file of that name. MXNet itself never had this function."""
-    return load_json(text) if isinstance(text, str) and text.lstrip()[:1] == "{" else load(text)
+    return load_json(text) if str(text).lstrip()[:1] == "{" else load(text)
 
 
 claim(globals())
