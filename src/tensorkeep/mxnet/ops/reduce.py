@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tensorkeep.mxnet._dtypes import NAMES, TORCH
+from tensorkeep.mxnet._dtypes import TORCH
 from tensorkeep.mxnet._registry import Attrs, Shape, operator
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.ops._elementwise import like, with_partials
-from tensorkeep.mxnet.ops._shapes import Axes, Shapes, reduced, reduced_axes
+from tensorkeep.mxnet.ops._shapes import Axes, DTypes, Shapes, reduced, reduced_axes
 
 _Reduce = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 
@@ -149,40 +149,45 @@ class _Norm(torch.autograd.Function):
     """The Euclidean norm; the derivative is x / norm, NaN where that is 0 as in MXNet."""
 
     @staticmethod
-    def forward(ctx: Any, data: Tensor, axes: tuple[int, ...]) -> Tensor:
-        wide = torch.float64 if data.dtype is torch.float32 else torch.float32  # squares must not overflow
-        wide = data.dtype if data.dtype is torch.float64 else wide
-        found = torch.linalg.vector_norm(data, 2, axes, True, dtype=wide).to(data.dtype)
+    def forward(ctx: Any, data: Tensor, axes: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        wide = torch.float64 if data.dtype in (torch.float32, torch.float64) else torch.float32  # squares overflow
+        found = torch.linalg.vector_norm(data, 2, axes, True, dtype=wide)
         ctx.save_for_backward(data, found)
-        return found
+        return found.to(dtype)
 
     @staticmethod
-    def backward(ctx: Any, head: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, head: Tensor) -> tuple[Tensor, None, None]:
         data, found = ctx.saved_tensors
-        return head * (data / found), None
+        return head.to(data.dtype) * (data / found.to(data.dtype)), None, None
 
 
 _absolute = with_partials(torch.abs, lambda x, y: torch.sign(x))
 
 
-@operator("norm", shape=reduced)
+def _norm_dtype(dtypes: list[str | None], attrs: Attrs) -> DTypes:
+    return dtypes, [attrs["out_dtype"] or dtypes[0]]
+
+
+@operator("norm", shape=reduced, dtype=_norm_dtype)
 def norm(
     data: Tensor, *, ord: int = 2, axis: Axes = None, out_dtype: str | None = None, keepdims: bool = False
 ) -> Tensor:
-    """The Euclidean norm over axes, or with ord=1 the sum of the absolute values; axis None or () for all."""
+    """The Euclidean norm over axes, or with ord=1 the sum of the absolute values; axis None or () for all.
+
+    out_dtype: the dtype of the result; by default that of data.
+    """
     if ord not in (1, 2):
         raise MXNetError("norm only supports ord=1 and ord=2")
-    if out_dtype is not None and TORCH[out_dtype] is not data.dtype:
-        raise MXNetError(f"norm of {NAMES[data.dtype]} is not given as {out_dtype}: cast data before it.")
+    dtype = data.dtype if out_dtype is None else TORCH[out_dtype]
     axes = reduced_axes(data.shape, axis)
     if not axes:
         data, axes, keepdims = data.unsqueeze(-1), (-1,), False
     if ord == 1:
-        found = torch.sum(_absolute(data), axes, keepdims, dtype=data.dtype)
+        found = torch.sum(_absolute(data), axes, keepdims, dtype=dtype)
     elif data.is_floating_point():
-        found = _squeezed(_Norm.apply(data, axes), axes, keepdims)
+        found = _squeezed(_Norm.apply(data, axes, dtype), axes, keepdims)
     else:
-        found = torch.linalg.vector_norm(data.double(), 2, axes, keepdims).to(data.dtype)
+        found = torch.linalg.vector_norm(data.double(), 2, axes, keepdims).to(dtype)
     return found if found.dim() else found.reshape(1)
 
 
