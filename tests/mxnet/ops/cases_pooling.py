@@ -67,6 +67,7 @@ CASES = [
     pool(X2, kernel=(2, 2), pool_type="lp", error=True),
     pool(X2, kernel=(2, 2), pooling_convention="same", error=True),
     pool(X2, error=True),
+    pool(X2, kernel=(2, 2), layout="NCW", error=True),
     pool((2, 3), kernel=(2,), error=True),
     *(pool(X2, op="Pooling_v1", kernel=(3, 2), pool_type=kind, stride=(2, 1), pad=(1, 0)) for kind in KINDS),
     *(pool(X2, op="Pooling_v1", kernel=(3, 3), pool_type=k, stride=(2, 2), pooling_convention="full") for k in KINDS),

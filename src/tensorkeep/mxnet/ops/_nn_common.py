@@ -24,12 +24,13 @@ class _Constant(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, data: Tensor, values: Tensor) -> Tensor:
-        ctx.data = data
+        ctx.like = data.shape, data.dtype, data.device
         return values.view_as(values)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        return torch.zeros_like(ctx.data), None
+        shape, dtype, device = ctx.like
+        return torch.zeros(shape, dtype=dtype, device=device), None
 
 
 def attached(values: Tensor, data: Tensor) -> Tensor:

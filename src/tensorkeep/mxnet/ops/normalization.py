@@ -53,6 +53,7 @@ def _batch_dtypes(dtypes: list[str | None], attrs: Attrs) -> DTypes:
 
 
 _NAMES = ("gamma", "beta", "moving_mean", "moving_var")
+_FLOAT32 = torch.empty(0, dtype=torch.float32, device="meta")
 
 
 def _same_kind(data: Tensor, *others: Tensor) -> None:
@@ -60,7 +61,7 @@ def _same_kind(data: Tensor, *others: Tensor) -> None:
     if dtype is torch.float32 or dtype is torch.float64:
         same_dtypes(_NAMES, data, *others)
     elif dtype is torch.float16 or dtype is torch.bfloat16:
-        same_dtypes(_NAMES, torch.empty(0, device="meta"), *others)
+        same_dtypes(_NAMES, _FLOAT32, *others)
     else:
         raise floats_only(data)
 

@@ -75,11 +75,11 @@ def softmax_output(
     if not _recorded(data, label):
         return torch.softmax(flat, axis).reshape(data.shape)
     probabilities = torch.softmax(flat.detach(), axis)
-    labels = label.detach()
+    labels, shape = label.detach(), data.shape
 
     def rule(head: Tensor) -> Tensor:
-        if labels.shape == data.shape:
-            return (probabilities.reshape(data.shape) - labels) * grad_scale
+        if labels.shape == shape:
+            return (probabilities.reshape(shape) - labels) * grad_scale
         lines = probabilities.movedim(axis, -1)
         ignored = ignore_label if use_ignore else None
         grad = _softmax_gradient(lines, labels, ignored, 0.0 if multi_output else smooth_alpha)
@@ -91,7 +91,7 @@ def softmax_output(
         else:
             inner = lines.shape[1:-1].numel() if multi_output or normalization == "batch" else 1
             grad = grad * (grad_scale / (inner * (lines.shape[0] if normalization == "batch" else 1)))
-        return grad.movedim(-1, axis).reshape(data.shape)
+        return grad.movedim(-1, axis).reshape(shape)
 
     found: Tensor = _WithGradient.apply(data, label, probabilities.reshape(data.shape), rule)
     return found
@@ -148,9 +148,10 @@ def _regression(
         return out(data)
     found = out(data.detach())
     target = label.detach().reshape(data.shape)
+    share = scale * data.shape[0] / max(data.numel(), 1)
 
     def rule(head: Tensor) -> Tensor:
-        return gradient(found, target) * (scale * data.shape[0] / max(data.numel(), 1))
+        return gradient(found, target) * share
 
     kept: Tensor = _WithGradient.apply(data, label, found, rule)
     return kept

@@ -91,6 +91,8 @@ def pooling(
     count_include_pad=False: zeros of the padding do not count in an avg. p_value: lp is the p-th root of the sum of
     p-th powers, with their signs; 1 to 3.
     """
+    if layout is not None and len(layout) != data.dim():
+        raise MXNetError(f"Need {data.dim() - 2}D layout")
     if layout in _LAST:
         data = channels_first(data)
     if global_pool:
