@@ -16,7 +16,8 @@ from tensorkeep.checkpoint._seen import not_captured
 from tensorkeep.checkpoint._staging import Staging, digest_tensors
 from tensorkeep.checkpoint._state import capture, kind_of, restore_into
 from tensorkeep.checkpoint.commit import Written, digits, write_step
-from tensorkeep.checkpoint.policies import Best, Every, Keep, Now, keep_last, ranked
+from tensorkeep.checkpoint.policies import Best, Every, Keep, Now, keep_all, keep_last, ranked
+from tensorkeep.checkpoint.prove import redirected
 from tensorkeep.checkpoint.provenance import provenance as ask_provenance
 from tensorkeep.checkpoint.rng import capture_generators, restore_generators
 from tensorkeep.checkpoint.signals import Signals
@@ -106,8 +107,12 @@ class Checkpointer:
         generators: bool = True,
         signals: bool = True,
     ) -> None:
-        self.directory = os.fspath(directory)
+        proof = redirected(os.fspath(directory))
+        self._proving = proof is not None
+        self.directory = proof or os.fspath(directory)
         self._every = every
+        if proof is not None:
+            keep = keep_all()  # every step is compared
         self._keep: tuple[Keep, ...] = (keep,) if isinstance(keep, Keep) else tuple(keep) or (keep_last(3),)
         self._max_staging = max_staging
         self._provenance = provenance
@@ -399,6 +404,9 @@ class Checkpointer:
         """
         try:
             self.wait()
+            if self._proving and self._last is not None and not self._exists(self._last[0]):
+                last, self._last = self._last, None
+                self._save(*last, False, None, "step")
         finally:
             self._signals.remove()
             self._staging.release()

@@ -14,7 +14,20 @@ from typing import Protocol
 
 from tensorkeep.errors import UnsupportedDataError
 
-__all__ = ["Best", "Every", "Keep", "Kept", "Now", "every", "keep_all", "keep_best", "keep_every", "keep_last", "parse_keep", "ranked"]
+__all__ = [
+    "Best",
+    "Every",
+    "Keep",
+    "Kept",
+    "Now",
+    "every",
+    "keep_all",
+    "keep_best",
+    "keep_every",
+    "keep_last",
+    "parse_keep",
+    "ranked",
+]
 
 
 @dataclass(slots=True)

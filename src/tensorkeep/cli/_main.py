@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "repair": ("convert", "Save the whole tensors of a damaged file."),
     "mxnet": ("mxnet", "Run an MXNet program without MXNet."),
     "runs": ("runs", "Look into the steps of a training run."),
+    "prove-resume": ("prove", "Prove that a training script resumes exactly."),
     "formats": ("info", "List the formats that are read and written."),
     "completion": ("info", "Print the completion script of a shell."),
 }
@@ -52,7 +53,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"tensorkeep.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
