@@ -12,7 +12,7 @@ from tensorkeep.mxnet._registry import Attrs, Shape
 from tensorkeep.mxnet.base import MXNetError
 
 __all__ = [
-    "DTypes", "Shapes", "axis_of", "first_dtype", "index_of", "one_dtype", "out_of_bounds", "size_of",
+    "DTypes", "Shapes", "axis_of", "first_dtype", "index_of", "one_dtype", "out_of_bounds", "outside", "size_of",
 ]  # fmt: skip
 
 DTypes = tuple[Sequence[str | None], Sequence[str | None]]
@@ -44,6 +44,11 @@ def axis_of(axis: int, rank: int, op: str) -> int:
 def out_of_bounds(index: int, axis: int, size: int) -> Exception:
     """The error for an index that an axis does not have, to be raised: both an IndexError and an MXNetError."""
     return _OutOfBounds(f"index {index} is out of bounds for axis {axis} with size {size}")
+
+
+def outside(err: IndexError) -> Exception:
+    """torch's own IndexError in MXNet's words, to be raised: both an IndexError and an MXNetError."""
+    return _OutOfBounds(str(err).replace("for dimension", "for axis"))
 
 
 def size_of(shape: Sequence[int]) -> int:

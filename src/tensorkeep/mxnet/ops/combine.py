@@ -141,7 +141,8 @@ def _where_dtypes(dtypes: list[str | None], attrs: Attrs) -> DTypes:
 def _where_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
     condition, x, y = shapes
     values = join(x, y, "shapes of where")
-    return [condition if condition is not None else values, values, values], [values]
+    # The condition may be a vector: nothing is known of it from the values.
+    return [condition, values, values], [values]
 
 
 @operator("where", shape=_where_shapes, dtype=_where_dtypes)

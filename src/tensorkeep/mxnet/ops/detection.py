@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tensorkeep.mxnet._registry import operator
+from tensorkeep.mxnet._registry import Attrs, Shape, operator
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.ops._boxes import area, intersection, suppress, to_center, to_corner
-from tensorkeep.mxnet.ops._rules import one_dtype
+from tensorkeep.mxnet.ops._rules import Shapes, one_dtype
 
 
-class _Selected(torch.autograd.Function):  # type: ignore[misc]  # torch is Any to mypy
+class _Selected(torch.autograd.Function):
     """Rows of (batch, boxes, width) in a new order, -1 below them; their gradients go back to where they came from."""
 
     @staticmethod
@@ -96,7 +96,12 @@ def _check_nms(data: Tensor, coord_start: int, score_index: int, id_index: int) 
             raise MXNetError(f"{name}: {index} conflict with coordinates: ({coord_start}, {end}).")
 
 
-@operator("_contrib_box_iou")
+def _iou_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
+    left, right = shapes
+    return shapes, [None if left is None or right is None else (*left[:-1], *right[:-1])]
+
+
+@operator("_contrib_box_iou", shape=_iou_shapes)
 def box_iou(lhs: Tensor, rhs: Tensor, *, format: str = "corner") -> Tensor:
     """Intersection over union of each box of lhs (…, 4) with each of rhs (…, 4): the two shapes joined."""
     one_dtype((lhs, rhs), "_contrib_box_iou")

@@ -10,7 +10,7 @@ from torch import Tensor
 from tensorkeep.mxnet._dtypes import torch_of
 from tensorkeep.mxnet._registry import Attrs, Shape, operator
 from tensorkeep.mxnet.base import MXNetError
-from tensorkeep.mxnet.ops._rules import DTypes, Shapes, axis_of, first_dtype, index_of, out_of_bounds
+from tensorkeep.mxnet.ops._rules import DTypes, Shapes, axis_of, first_dtype, index_of, out_of_bounds, outside
 
 Positions = tuple[int | None, ...]
 
@@ -120,7 +120,15 @@ def slice_axis(data: Tensor, *, axis: int, begin: int, end: int | None) -> Tenso
     return data.narrow(axis, first, last - first)
 
 
-@operator("slice_like", view=True, dtype=first_dtype)
+def _slice_like_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
+    source, like = shapes
+    if source is None or like is None:
+        return shapes, [None]
+    axes = [axis_of(a, len(source), "slice_like") for a in attrs["axes"]] or range(len(source))
+    return shapes, [tuple(like[a] if a in axes and a < len(like) else size for a, size in enumerate(source))]
+
+
+@operator("slice_like", shape=_slice_like_shapes, view=True, dtype=first_dtype)
 def slice_like(data: Tensor, shape_like: Tensor, *, axes: tuple[int, ...] = ()) -> Tensor:
     """The first elements of data, as many along `axes` as shape_like has; along all axes when it is empty."""
     sizes = shape_like.shape
@@ -190,22 +198,34 @@ def batch_take(a: Tensor, indices: Tensor) -> Tensor:
     return rows.gather(1, at).reshape(indices.shape)
 
 
-@operator("pick", dtype=_take_dtypes)
+def _pick_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
+    source, index = shapes
+    if source is None or attrs["axis"] is None:
+        return shapes, [None]
+    axis = axis_of(attrs["axis"], len(source), "pick")
+    dropped, kept = (*source[:axis], *source[axis + 1 :]), (*source[:axis], 1, *source[axis + 1 :])
+    if index is None or len(index) < len(source):
+        index = dropped or (1,)
+    return [source, index], [kept if attrs["keepdims"] or not dropped else dropped]
+
+
+@operator("pick", shape=_pick_shapes, dtype=_take_dtypes)
 def pick(data: Tensor, index: Tensor, *, axis: int | None = -1, keepdims: bool = False, mode: str = "clip") -> Tensor:
     """One element along an axis for each place of the other axes; indices outside are clipped or wrapped round."""
     if axis is None:
         raise MXNetError("axis=None is not supported by pick yet. Must specify an axis.")
     axis = axis_of(axis, data.dim(), "pick")
     shape = data.shape
-    kept = (*shape[:axis], 1, *shape[axis + 1 :])
-    if tuple(index.shape) != kept and tuple(index.shape) != (*shape[:axis], *shape[axis + 1 :]) and data.dim() > 1:
+    at = index_of(index)
+    if index.dim() < len(shape):
+        at = at.unsqueeze(axis)
+    if at.shape != (*shape[:axis], 1, *shape[axis + 1 :]):
         raise MXNetError(
             f"Operator pick: data {list(shape)} without axis {axis} does not match index {list(index.shape)}"
         )
-    at = index_of(index).reshape(kept)
     at = at.clamp(0, shape[axis] - 1) if mode == "clip" else at.remainder(shape[axis])
     found = data.gather(axis, at)
-    return found if keepdims or data.dim() == 1 else found.squeeze(axis)
+    return found if keepdims or len(shape) == 1 else found.squeeze(axis)
 
 
 def _one_hot_dtypes(dtypes: list[str | None], attrs: Attrs) -> DTypes:
@@ -225,31 +245,23 @@ def one_hot(
         raise MXNetError("Dimension size, depth, must be a non-negative integer")
     hit = index_of(indices).unsqueeze(-1) == torch.arange(depth, device=indices.device)
     kind = torch_of(dtype)
+    if on_value == 1 and off_value == 0:
+        return hit.to(kind)
     on, off = (torch.tensor(v, dtype=torch.float64, device=indices.device).to(kind) for v in (on_value, off_value))
     return torch.where(hit, on, off)
-
-
-def _coordinates(data: Tensor, indices: Tensor) -> tuple[Tensor, ...]:
-    """gather_nd's index tensors, one for each leading dimension of data, negative ones counted from the end."""
-    if indices.dim() < 2:
-        raise MXNetError("gather_nd requires index tensor to have at least 2 dimensions")
-    if indices.shape[0] > data.dim():
-        raise MXNetError("Number of indices exceeds data dimension")
-    found = []
-    for axis, at in enumerate(index_of(indices).unbind(0)):
-        size = data.shape[axis]
-        if at.device.type != "meta" and at.numel():
-            low, high = int(at.min()), int(at.max())
-            if low < -size or high >= size:
-                raise out_of_bounds(high if high >= size else low, axis, size)
-        found.append(at)
-    return tuple(found)
 
 
 @operator("gather_nd", dtype=first_dtype)
 def gather_nd(data: Tensor, indices: Tensor) -> Tensor:
     """data[indices[0], indices[1], …]: indices (M, …) index the first M dimensions; negative ones count from the end."""
-    return data[_coordinates(data, indices)]
+    if indices.dim() < 2:
+        raise MXNetError("gather_nd requires index tensor to have at least 2 dimensions")
+    if indices.shape[0] > data.dim():
+        raise MXNetError("Number of indices exceeds data dimension")
+    try:
+        return data[index_of(indices).unbind(0)]
+    except IndexError as err:
+        raise outside(err) from None
 
 
 def _scatter_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:

@@ -22,7 +22,15 @@ def _only_float32(arrays: tuple[Tensor, ...], op: str) -> None:
         raise MXNetError(f"Operator {op}: Unsupported data type {arrays[0].dtype}; it is for float32")
 
 
-@operator("_contrib_MultiBoxPrior")
+def _prior_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
+    source = shapes[0]
+    if source is None or len(source) < 4 or -1 in source[2:4]:
+        return shapes, [None]
+    each = len(attrs["sizes"]) + len(attrs["ratios"]) - 1
+    return shapes, [(1, source[2] * source[3] * each, 4)]
+
+
+@operator("_contrib_MultiBoxPrior", shape=_prior_shapes)
 def multibox_prior(
     data: Tensor, *, sizes: tuple[float, ...] = (1.0,), ratios: tuple[float, ...] = (1.0,), clip: bool = False,
     steps: tuple[float, ...] = (-1.0, -1.0), offsets: tuple[float, ...] = (0.5, 0.5),

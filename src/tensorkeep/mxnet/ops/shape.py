@@ -145,7 +145,17 @@ def transpose(data: Tensor, *, axes: tuple[int, ...] = ()) -> Tensor:
     return data.permute(tuple(range(data.dim() - 1, -1, -1)))
 
 
-@operator("SwapAxis", view=True)
+def _swap_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
+    source = shapes[0]
+    if source is None:
+        return shapes, [None]
+    a, b = (axis_of(attrs[name], len(source), "SwapAxis") for name in ("dim1", "dim2"))
+    found = list(source)
+    found[a], found[b] = found[b], found[a]
+    return shapes, [tuple(found)]
+
+
+@operator("SwapAxis", shape=_swap_shapes, view=True)
 def swap_axis(data: Tensor, *, dim1: int = 0, dim2: int = 0) -> Tensor:
     """The array with two dimensions exchanged."""
     return data.transpose(dim1, dim2)
@@ -172,23 +182,37 @@ def reshape_like(
     return lhs.reshape((*lhs.shape[:first], *rhs.shape[start:stop], *lhs.shape[last:]))
 
 
-def _blocks(data: Tensor, block_size: int, name: str) -> None:
-    if data.dim() != 4:
+def _blocks(rank: int, block_size: int, name: str) -> None:
+    if rank != 4:
         raise MXNetError(f"Operation {name} requires exactly 4D tensor")
     if block_size <= 0:
         raise MXNetError("block_size must be a positive integer value")
 
 
-@operator("depth_to_space")
+def _depth_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
+    source, size = shapes[0], attrs["block_size"]
+    if source is None or -1 in source[1:]:
+        return shapes, [None]
+    _fits_depth(len(source), source[1], size)
+    batch, channels, height, width = source
+    return shapes, [(batch, channels // size**2, height * size, width * size)]
+
+
+def _fits_depth(rank: int, channels: int, block_size: int) -> None:
+    _blocks(rank, block_size, "Depth To Space")
+    if channels % block_size**2 or not channels:
+        raise MXNetError(
+            f"Cannot perform Depth To Space operation on the specified tensor. Dimension:1(depth dimension) {channels} "
+            "should be a multiple of 'block^2'"
+        )
+
+
+@operator("depth_to_space", shape=_depth_shapes)
 def depth_to_space(data: Tensor, *, block_size: int) -> Tensor:
     """(N, C, H, W) as (N, C / block_size², H * block_size, W * block_size)."""
-    _blocks(data, block_size, "depth_to_space")
+    _fits_depth(data.dim(), data.shape[1] if data.dim() > 1 else 0, block_size)
     n, c, h, w = data.shape
     depth = c // block_size**2
-    if depth * block_size**2 != c or not c:
-        raise MXNetError(
-            f"Cannot perform Depth To Space: {c} channels are no multiple of block_size² = {block_size**2}"
-        )
     blocks = data.reshape(n, block_size, block_size, depth, h, w)
     return blocks.permute(0, 3, 4, 1, 5, 2).reshape(n, depth, h * block_size, w * block_size)
 
@@ -196,7 +220,7 @@ def depth_to_space(data: Tensor, *, block_size: int) -> Tensor:
 @operator("space_to_depth")
 def space_to_depth(data: Tensor, *, block_size: int) -> Tensor:
     """(N, C, H, W) as (N, C * block_size², H / block_size, W / block_size)."""
-    _blocks(data, block_size, "space_to_depth")
+    _blocks(data.dim(), block_size, "Space To Depth")
     n, c, h, w = data.shape
     if h % block_size or w % block_size or not h or not w:
         raise MXNetError(f"Cannot perform Space To Depth: {h} x {w} is no multiple of block_size {block_size}")
@@ -211,7 +235,19 @@ def tile(data: Tensor, *, reps: tuple[int, ...]) -> Tensor:
     return data.tile(reps)
 
 
-@operator("repeat")
+def _repeat_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
+    source, count, axis = shapes[0], attrs["repeats"], attrs["axis"]
+    if source is None:
+        return shapes, [None]
+    if axis is None:
+        size = size_of(source)
+        return shapes, [(size if size < 0 else size * count,)]
+    axis = axis_of(axis, len(source), "repeat")
+    size = source[axis]
+    return shapes, [(*source[:axis], size if size < 0 else size * count, *source[axis + 1 :])]
+
+
+@operator("repeat", shape=_repeat_shapes)
 def repeat(data: Tensor, *, repeats: int, axis: int | None = None) -> Tensor:
     """Each element `repeats` times in a row, along `axis` or flattened."""
     if axis is None:
@@ -219,7 +255,7 @@ def repeat(data: Tensor, *, repeats: int, axis: int | None = None) -> Tensor:
     return data.repeat_interleave(repeats, axis)
 
 
-@operator("reverse")
+@operator("reverse", shape="same")
 def reverse(data: Tensor, *, axis: tuple[int, ...]) -> Tensor:
     """The array with the order of the elements reversed along `axis`."""
     if axis and not 0 <= min(axis) <= max(axis) < data.dim():
@@ -240,7 +276,26 @@ def diag(data: Tensor, *, k: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     return data.diagonal(k, axis1, axis2).clone()
 
 
-@operator("Pad")
+def _pad_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
+    source, widths = shapes[0], attrs["pad_width"]
+    if source is None:
+        return shapes, [None]
+    _fits_pad(len(source), widths)
+    around = zip(source, widths[::2], widths[1::2], strict=True)
+    return shapes, [tuple(size if size < 0 else size + before + after for size, before, after in around)]
+
+
+def _fits_pad(rank: int, widths: tuple[int, ...]) -> None:
+    if rank not in (4, 5):
+        raise MXNetError("Current implementation only supports 4-D or 5-D input.")
+    if len(widths) != 2 * rank or min(widths) < 0 or any(widths[:4]):
+        raise MXNetError(
+            "Current implementation expects padding on the first two axes to be zero. "
+            f"pad_width {list(widths)} must hold {2 * rank} numbers, none negative"
+        )
+
+
+@operator("Pad", shape=_pad_shapes)
 def pad(data: Tensor, *, mode: str, pad_width: tuple[int, ...], constant_value: float = 0) -> Tensor:
     """An array of four or five dimensions with more elements around it.
 
@@ -251,12 +306,7 @@ def pad(data: Tensor, *, mode: str, pad_width: tuple[int, ...], constant_value: 
     rank = data.dim()
     if not data.dtype.is_floating_point:
         raise MXNetError(f"This operation only support floating point types, not {data.dtype}")
-    if rank not in (4, 5):
-        raise MXNetError("Current implementation only supports 4D and 5D input.")
-    if len(pad_width) != 2 * rank or min(pad_width) < 0 or any(pad_width[:4]):
-        raise MXNetError(
-            f"Pad: pad_width {list(pad_width)} must hold {2 * rank} numbers, none negative, the first four 0"
-        )
+    _fits_pad(rank, pad_width)
     widths = [w for d in range(rank - 1, 1, -1) for w in pad_width[2 * d : 2 * d + 2]]
     if mode == "constant":
         return torch.nn.functional.pad(data, widths, value=constant_value)
