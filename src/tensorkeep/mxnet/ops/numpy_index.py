@@ -41,16 +41,38 @@ def where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return torch.where(condition != 0, x, y)
 
 
+class _WithNumber(torch.autograd.Function):
+    """The array where `chosen` is `kept`, else a number, with MXNet's gradient: it goes to the other elements."""
+
+    @staticmethod
+    def forward(ctx: Any, array: Tensor, chosen: Tensor, number: Tensor, kept: bool) -> Tensor:
+        ctx.save_for_backward(chosen)
+        ctx.kept, ctx.shape = kept, array.shape
+        return torch.where(chosen if kept else ~chosen, array, number)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        (chosen,) = ctx.saved_tensors
+        masked = torch.where(~chosen if ctx.kept else chosen, grads[0], torch.zeros_like(grads[0]))
+        return masked.sum_to_size(ctx.shape), None, None, None
+
+
 @operator("_npi_where_lscalar", dtype=_second)
 def where_lscalar(condition: Tensor, x: Tensor, *, scalar: float = 0.0) -> Tensor:
     """A number where the condition is not 0, else the array."""
-    return torch.where(condition != 0, _number(scalar, x), x)
+    chosen = condition != 0
+    if x.requires_grad:
+        return _WithNumber.apply(x, chosen, _number(scalar, x), False)
+    return torch.where(chosen, _number(scalar, x), x)
 
 
 @operator("_npi_where_rscalar", dtype=_second)
 def where_rscalar(condition: Tensor, y: Tensor, *, scalar: float = 0.0) -> Tensor:
     """The array where the condition is not 0, else a number."""
-    return torch.where(condition != 0, y, _number(scalar, y))
+    chosen = condition != 0
+    if y.requires_grad:
+        return _WithNumber.apply(y, chosen, _number(scalar, y), True)
+    return torch.where(chosen, y, _number(scalar, y))
 
 
 @operator("_npi_where_scalar2", shape="same", dtype="float32")
@@ -108,7 +130,7 @@ def delete(
     if int_ind is not None:
         gone = {_bounded(int_ind, size, along)}
     elif obj is not None:
-        gone = {i + size if i < 0 else i for i in obj.reshape(-1).long().tolist()}
+        gone = set(obj.reshape(-1).long().tolist())  # MXNet ignores negative ones
     else:
         gone = set(_range(size, start, stop, step))
     kept = torch.tensor([i for i in range(size) if i not in gone], dtype=torch.int64, device=data.device)

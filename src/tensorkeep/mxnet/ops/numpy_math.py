@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tensorkeep.mxnet._registry import Attrs, operator
+from tensorkeep.mxnet._registry import Attrs, Shape, operator
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.ops._numpy_axes import axis_in, reduced_axes
 from tensorkeep.mxnet.ops._numpy_types import InvalidValue, kind
@@ -110,7 +110,17 @@ _ROUND = {
 }
 
 
-@operator("_npi_percentile", inputs=_quantiles, dtype=_quantile_dtype)
+def _quantile_shape(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Sequence[Shape]]:
+    data, wanted = shapes[0], shapes[1] if len(shapes) > 1 else ()
+    if data is None or wanted is None:
+        return shapes, [None]
+    axis = attrs.get("axis")
+    axes = set(range(len(data))) if axis is None else {a % len(data) for a in axis}
+    kept = [1 if i in axes else n for i, n in enumerate(data) if attrs.get("keepdims") or i not in axes]
+    return shapes, [(*wanted, *kept)]
+
+
+@operator("_npi_percentile", inputs=_quantiles, shape=_quantile_shape, dtype=_quantile_dtype)
 def percentile(
     a: Tensor, q: Tensor | None = None, *, axis: tuple[int, ...] | None = None, interpolation: str = "linear",
     keepdims: bool = False, q_scalar: float | None = None,
@@ -123,7 +133,7 @@ def percentile(
     """
     target = a.dtype if a.dtype.is_floating_point else torch.float32
     wanted = torch.tensor(float(q_scalar or 0.0), device=a.device) if q is None else q.detach().float()
-    if wanted.device.type != "meta" and bool(((wanted < 0) | (wanted > 100)).any()):
+    if bool(((wanted < 0) | (wanted > 100)).any()):
         raise InvalidValue("percentile exceeds the valid range")
     axes = reduced_axes(a, axis)
     kept = [i for i in range(a.dim()) if i not in axes]

@@ -59,6 +59,8 @@ def sum_(
     axes = reduced_axes(a, axis)
     if not axes:
         return a.to(target, copy=True)
+    if a.dtype.is_floating_point and not target.is_floating_point:
+        return torch.sum(a, axes, keepdim=keepdims).to(target)  # added up before it is cut
     return torch.sum(a, axes, keepdim=keepdims, dtype=target)
 
 
@@ -79,7 +81,8 @@ def prod(
     axes = reduced_axes(a, axis)
     if _empty(a, axes):
         return _zeros(a, axes, keepdims, target)
-    return _prod(a.to(target, copy=not axes), axes, keepdims).to(target)
+    exact = a.dtype if a.dtype.is_floating_point and not target.is_floating_point else target
+    return _prod(a.to(exact, copy=not axes), axes, keepdims).to(target)
 
 
 @operator("_npi_mean", dtype=_averaged)
@@ -102,7 +105,7 @@ def _variance(a: Tensor, axis: Any, dtype: str | None, ddof: int, keepdims: bool
     if a.dtype is torch.bool:
         raise MXNetError("Unknown type enum 7")
     target = TORCH[dtype] if dtype else a.dtype
-    # Whole numbers are computed in float64 and cut at the end, float16 in float32.
+    # Whole numbers are computed in float64 and cut, their mean too; float16 in float32.
     exact = target if target in (torch.float32, torch.float64) else torch.float64
     if target is torch.float16:
         exact = torch.float32
@@ -113,7 +116,8 @@ def _variance(a: Tensor, axis: Any, dtype: str | None, ddof: int, keepdims: bool
     count = 1
     for i in axes:
         count *= a.shape[i]
-    centred = values - torch.mean(values, axes, keepdim=True)
+    mean = torch.mean(values, axes, keepdim=True)
+    centred = values - (mean if target.is_floating_point else torch.trunc(mean))
     return torch.sum(centred * centred, axes, keepdim=keepdims) / (count - ddof), target
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,7 +56,7 @@ def squeeze(a: Tensor, *, axis: tuple[int, ...] | None = None) -> Tensor:
 def transpose(a: Tensor, *, axes: tuple[int, ...] | None = None) -> Tensor:
     """The axes in another order; in the reverse one by default."""
     if axes is None or None in axes:
-        return a.permute(*reversed(range(a.dim())))
+        return a.permute(tuple(reversed(range(a.dim()))))
     if len(axes) != a.dim():
         raise MXNetError(
             "The number of axes does not match the dimension of the tensor. "
@@ -110,6 +111,19 @@ def flip(data: Tensor, *, axis: tuple[int, ...]) -> Tensor:
     return torch.flip(data, axis)
 
 
+class _Rot90(torch.autograd.Function):
+    """rot90 with MXNet's gradient, which is turned k times too instead of back: the other way round for odd k."""
+
+    @staticmethod
+    def forward(ctx: Any, data: Tensor, k: int, plane: list[int]) -> Tensor:
+        ctx.turns = k, plane
+        return torch.rot90(data, k, plane)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return torch.rot90(grads[0], *ctx.turns), None, None
+
+
 @operator("_npi_rot90")
 def rot90(data: Tensor, *, k: int = 1, axes: tuple[int, ...] | None = None) -> Tensor:
     """The plane of two axes turned k times by 90 degrees, from the first axis towards the second."""
@@ -118,7 +132,7 @@ def rot90(data: Tensor, *, k: int = 1, axes: tuple[int, ...] | None = None) -> T
     plane = [axis_in(i, data.dim(), data.shape) for i in axes]
     if plane[0] == plane[1]:
         raise MXNetError(f"axes have duplicates {like(axes)}")
-    return torch.rot90(data, k, plane)
+    return _Rot90.apply(data, k, plane) if data.requires_grad else torch.rot90(data, k, plane)
 
 
 @operator("_npi_broadcast_to", view=True)
