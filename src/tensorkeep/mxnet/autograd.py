@@ -174,6 +174,19 @@ def _errors() -> Iterator[None]:
         raise MXNetError(_NOT_RECORDED if again else f"Error in backward: {err}") from err
 
 
+class _Constant(torch.autograd.Function):
+    """The slope of a straight line: it stays in the graph, and its own gradient is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, slope: torch.Tensor, variable: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(variable)
+        return slope.clone()
+
+    @staticmethod
+    def backward(ctx: Any, head: torch.Tensor) -> tuple[None, torch.Tensor]:
+        return None, torch.zeros_like(ctx.saved_tensors[0])
+
+
 def grad(
     heads: Any,
     variables: Any,
@@ -214,6 +227,12 @@ def grad(
     for i, tensor in enumerate(found):
         if tensor is None:
             raise MXNetError(which.format(i + 1, "is unreachable from the outputs"))
+    if create_graph:
+        with torch.enable_grad():
+            found = [
+                tensor if tensor.requires_grad else _Constant.apply(tensor, variable._t)
+                for tensor, variable in zip(found, variables, strict=True)
+            ]
     return [wrap(t, v._ctx, type(v)) for t, v in zip(found, variables, strict=True)]
 
 
