@@ -12,7 +12,7 @@ from pathlib import Path
 
 os.environ.setdefault("MXNET_STORAGE_FALLBACK_LOG_VERBOSE", "0")
 
-import mxnet as mx  # noqa: E402
+import mxnet as mx
 
 ROOT = Path(__file__).resolve().parent.parent
 

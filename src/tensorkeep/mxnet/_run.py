@@ -71,7 +71,7 @@ def _run(work: Callable[[], Any], file: str | None, argv: list[str], folder: str
         work()
     except SystemExit:
         raise
-    except BaseException as err:  # whatever it is, it is the script's, and Python would print it too
+    except BaseException as err:  # noqa: BLE001  # whatever it is, Python would print it too and end with 1
         trace = _of_script(err.__traceback__, file)
         sys.excepthook(type(err), err.with_traceback(trace), trace)
         return INTERRUPTED if isinstance(err, KeyboardInterrupt) else 1

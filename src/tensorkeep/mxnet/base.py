@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tensorkeep.errors import TensorkeepError
 
-__all__ = ["MXNetError", "NotImplementedForSymbol", "NotSupportedForSparseNDArray", "claim"]
+__all__ = [
+    "MXNetError", "NotImplementedForSymbol", "NotSupportedForSparseNDArray", "claim", "integer_types", "mx_real_t",
+    "numeric_types", "string_types",
+]  # fmt: skip
+
+integer_types = (int, np.int32, np.int64)
+numeric_types = (float, int, np.generic)
+string_types = (str,)
+mx_real_t = np.float32
 
 _OURS = "tensorkeep.mxnet"
 

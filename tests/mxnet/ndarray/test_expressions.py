@@ -14,8 +14,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-import tensorkeep.mxnet as mx  # noqa: E402
-from tests.mxnet.ndarray.expressions import GROUPS, answer  # noqa: E402
+import tensorkeep.mxnet as mx
+from tests.mxnet.ndarray.expressions import GROUPS, answer
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "mxnet" / "ndarray.json.gz"
 ROUNDINGS = 1e-5  # relative: float32 functions of two libraries differ in the last bits
@@ -26,7 +26,7 @@ MEANT: dict[str, str] = {
     "after(nd.array(3), slice(None), nd.array(5))": "a 0-d array can be written, also while NumPy shapes are off",
     "nd.foo": "says what is nearest",
     "nd.array([1.5, 3.14159], dtype=BF16)": "the numbers as bfloat16; MXNet takes 1 and 3 for the bits",
-    'repr(nd.array([1.5, 3.25], dtype=BF16))': "the numbers as bfloat16; MXNet takes 1 and 3 for the bits",
+    "repr(nd.array([1.5, 3.25], dtype=BF16))": "the numbers as bfloat16; MXNet takes 1 and 3 for the bits",
     "nd.array([nd.array([1, 2]), nd.array([3, 4])])": "NDArrays have __array__ here",
     "nd.zeros(3, foo=1)": "the parameters are listed without MXNet's descriptions",
     'nd.array([1], dtype="foo")': "says which dtype is wrong",
@@ -45,7 +45,9 @@ def golden() -> dict[str, dict[str, Any]]:
 def same(found: Any, wanted: Any) -> bool:
     """Equal but for roundings; the text of an error that MXNet's C++ raises is ours."""
     if isinstance(wanted, float) and isinstance(found, (int, float)):
-        return found == wanted or math.isclose(found, wanted, rel_tol=ROUNDINGS) or (found != found and wanted != wanted)
+        return (
+            found == wanted or math.isclose(found, wanted, rel_tol=ROUNDINGS) or (found != found and wanted != wanted)
+        )
     if isinstance(wanted, dict) and isinstance(found, dict):
         if "error" in wanted and wanted["text"] is None:
             return found.get("error") == wanted["error"]

@@ -18,10 +18,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-import tensorkeep.mxnet as mx  # noqa: E402
-from tensorkeep.mxnet import _files, nd  # noqa: E402
-from tensorkeep.mxnet._state import settings, state  # noqa: E402
-from tensorkeep.mxnet.base import MXNetError  # noqa: E402
+import tensorkeep.mxnet as mx
+from tensorkeep.mxnet import _files, nd
+from tensorkeep.mxnet._state import settings, state
+from tensorkeep.mxnet.base import MXNetError
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "mxnet"
 MANIFEST: dict[str, Any] = json.loads((GOLDEN / "manifest.json").read_text("utf-8"))
@@ -187,17 +187,37 @@ def test_empty_list_and_dict_are_saved(tmp_path: Path) -> None:
     ("call", "error", "text"),
     [
         # The sentences of manifest.json's errors, of real MXNet.
-        (lambda p: nd.save(p, (nd.ones(1),)), ValueError, "data needs to either be a NDArray, dict of str, NDArray pairs "),
-        (lambda p: nd.save(p, 3), ValueError, "data needs to either be a NDArray, dict of str, NDArray pairs or a list "),
+        (
+            lambda p: nd.save(p, (nd.ones(1),)),
+            ValueError,
+            "data needs to either be a NDArray, dict of str, NDArray pairs ",
+        ),
+        (
+            lambda p: nd.save(p, 3),
+            ValueError,
+            "data needs to either be a NDArray, dict of str, NDArray pairs or a list ",
+        ),
         (lambda p: nd.save(p, [np.ones(1)]), TypeError, "save only accept dict str->NDArray or list of NDArray"),
         (lambda p: nd.save(p, {1: nd.ones(1)}), TypeError, "save only accept dict str->NDArray or list of NDArray"),
-        (lambda p: nd.save("/nonexistent/x", [nd.ones(1)]), MXNetError, 'Open "/nonexistent/x": No such file or directory'),
-        (lambda p: nd.load("/nonexistent/x"), MXNetError, 'LocalFileSystem: Open "/nonexistent/x": No such file or dir'),
+        (
+            lambda p: nd.save("/nonexistent/x", [nd.ones(1)]),
+            MXNetError,
+            'Open "/nonexistent/x": No such file or directory',
+        ),
+        (
+            lambda p: nd.load("/nonexistent/x"),
+            MXNetError,
+            'LocalFileSystem: Open "/nonexistent/x": No such file or dir',
+        ),
         (lambda p: nd.load(Path(p)), TypeError, "fname required to be a string"),
         (lambda p: nd.load_frombuffer(3), TypeError, "buf required to be a string or bytes"),
         (lambda p: nd.load_frombuffer(b"abc"), MXNetError, "Invalid NDArray file format"),
         (lambda p: nd.load_frombuffer(b"a" * 99), MXNetError, "Invalid NDArray file format"),
-        (lambda p: nd.load(str(GOLDEN / "np/single")), MXNetError, "ndarray was saved in np shape semantics, must be load"),
+        (
+            lambda p: nd.load(str(GOLDEN / "np/single")),
+            MXNetError,
+            "ndarray was saved in np shape semantics, must be load",
+        ),
         (lambda p: nd.load("s3://a/b"), MXNetError, "Please compile with DMLC_USE_S3=1 to use S3"),
         (lambda p: nd.save(p, nd.array(3)), MXNetError, "no dimensions"),
         (lambda p: nd.load(os.path.dirname(p)), MXNetError, "LocalFileSystem|Invalid NDArray file format"),
@@ -209,7 +229,10 @@ def test_refusals_are_mxnets(call: Any, error: type[Exception], text: str, tmp_p
 
 
 def test_file_without_np_shapes_is_refused_while_they_are_on() -> None:
-    with np_shape(True), pytest.raises(MXNetError, match="ndarray was not saved in np shape semantics, but being loaded"):
+    with (
+        np_shape(True),
+        pytest.raises(MXNetError, match="ndarray was not saved in np shape semantics, but being loaded"),
+    ):
         nd.load(str(GOLDEN / "nd/list.params"))
 
 

@@ -12,7 +12,7 @@ from tensorkeep.mxnet._dtypes import BFLOAT16, numpy_of, torch_of
 from tensorkeep.mxnet._invoke import invoke, wrap
 from tensorkeep.mxnet._registry import get
 from tensorkeep.mxnet._state import state
-from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.base import MXNetError, claim
 from tensorkeep.mxnet.context import Context, current_context, parse_context
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
 
@@ -218,3 +218,6 @@ def onehot_encode(indices: NDArray, out: NDArray) -> NDArray:
     rows = torch.nn.functional.one_hot(indices._t.detach().to(torch.int64), out.shape[1])
     out[:] = wrap(rows.to(out._t.dtype), out._ctx, NDArray)
     return out
+
+
+claim(globals(), "mxnet.ndarray.ndarray")

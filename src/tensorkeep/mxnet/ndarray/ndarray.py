@@ -324,6 +324,13 @@ class NDArray:
     def __setitem__(self, key: Any, value: Any) -> None:
         setitem(self, key, value)
 
+    def _sync_copyfrom(self, source_array: Any) -> None:
+        """Take the values of a NumPy array of the same shape."""
+        values = np.asarray(source_array, dtype=self.dtype)
+        if values.shape != self.shape:
+            raise ValueError(f"Shape inconsistent: expected {values.shape} vs got {self.shape}")
+        self[:] = values
+
     def __len__(self) -> int:
         return self._t.shape[0]
 

@@ -272,7 +272,7 @@ class RowSparseNDArray(BaseSparseNDArray):
 
     def retain(self, *args: Any, **kwargs: Any) -> Any:
         """Only the rows that are named in the last argument: `r.retain(indices)` and MXNet's `r.retain(r, indices)`."""
-        return retain(self, kwargs.get("indices", args[-1] if args else None))
+        return retain(self, kwargs["indices"] if "indices" in kwargs else args[-1])
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
@@ -286,7 +286,7 @@ class RowSparseNDArray(BaseSparseNDArray):
         raise ValueError(f"Undefined behaviour for {key}")
 
 
-_CLASSES = {"csr": CSRNDArray, "row_sparse": RowSparseNDArray}
+_CLASSES: dict[str, Any] = {"csr": CSRNDArray, "row_sparse": RowSparseNDArray}
 
 
 def from_parts(
@@ -303,12 +303,10 @@ def from_parts(
     Raises:
         MXNetError: an index lies outside the shape.
     """
-    cls = _CLASSES[kind]
-    array = cls.__new__(cls)
+    array = _CLASSES[kind]()
     array._shape = tuple(int(n) for n in shape)
     array._parts = (data, *[part.to(torch.int64) for part in (indices, indptr) if part is not None])
     array._ctx = ctx
-    array._grad = None
     error = _format_error(array, True, ordered=False)
     if error:
         raise MXNetError(f"Check failed: {error}")

@@ -1,0 +1,63 @@
+"""Profiler, engine and runtime: small, and true."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tensorkeep.mxnet import engine, nd, profiler, runtime
+from tensorkeep.mxnet.base import MXNetError
+
+
+def test_trace_holds_what_ran(tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    profiler.set_config(filename=str(path), profile_all=True, aggregate_stats=True)
+    domain = profiler.Domain("mine")
+    task, counter = domain.new_task("my task"), domain.new_counter("steps", 1)
+    profiler.set_state("run")
+    task.start()
+    nd.dot(nd.ones((2, 2)), nd.ones((2, 2)))
+    task.stop()
+    counter += 2
+    domain.new_marker("here").mark()
+    profiler.set_state("stop")
+    table = profiler.dumps()
+    rows = json.loads(profiler.dumps(format="json"))
+    profiler.dump()
+    profiler.dumps(reset=True)
+    trace = json.loads(path.read_text())["traceEvents"]
+    names = {event["name"] for event in trace}
+
+    assert {"my task", "aten::mm", "steps", "here"} <= names
+    assert next(event for event in trace if event["name"] == "steps")["args"] == {"steps": 3}
+    assert table.startswith("Profile Statistics.")
+    assert "my task" in table
+    assert rows["Time"]["operator"]["my task"]["count"] == 1
+    assert "my task" not in profiler.dumps()
+
+
+def test_options_that_mxnet_lacks_are_refused() -> None:
+    with pytest.raises(MXNetError, match="Cannot find argument 'foo'"):
+        profiler.set_config(foo=1)
+
+
+def test_bulk_size_is_remembered_and_put_back() -> None:
+    before = engine.set_bulk_size(4)
+    with engine.bulk(20):
+        assert engine.set_bulk_size(20) == 20
+
+    assert engine.set_bulk_size(before) == 4
+
+
+def test_features_are_listed_by_name() -> None:
+    features = runtime.Features()
+
+    assert features is runtime.Features()
+    assert repr(features["TVM_OP"]) == "✖ TVM_OP"
+    assert features.is_enabled("lapack")
+    with pytest.raises(RuntimeError, match="Feature 'FOO' is unknown, known features are"):
+        features.is_enabled("foo")
