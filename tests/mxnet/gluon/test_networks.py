@@ -15,8 +15,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-import tensorkeep.mxnet as mx  # noqa: E402
-from tests.mxnet.gluon.networks import NETWORKS, Network, observe  # noqa: E402
+import tensorkeep.mxnet as mx
+from tests.mxnet.gluon.networks import NETWORKS, Network, observe
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "mxnet" / "gluon"
 RTOL = 2e-5  # float32, relative to the largest value: sums are added up in another order

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tensorkeep.mxnet import ndarray
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.gluon._reading import is_archive, load
 from tensorkeep.mxnet.gluon.utils import _brief_print_list
 from tensorkeep.mxnet.util import np_array, np_shape
 from tensorkeep.storage.atomic import replace_file
@@ -78,8 +79,8 @@ def _bare(name: str) -> str:
 
 
 def _load(filename: str) -> Any:
-    if not state.np_array:
-        return ndarray.load(filename)
+    if not state.np_array or is_archive(filename):
+        return load(filename)
     from tensorkeep.mxnet import numpy_extension
 
     try:

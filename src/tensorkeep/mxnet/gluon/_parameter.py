@@ -263,7 +263,7 @@ class Parameter:
             self._grad = None
             return
         arrays = self._check_and_get(self._data, list)
-        self._grad = [self._zeros(a.shape, a.dtype, a.context, self._grad_stype) for a in arrays]
+        self._grad = [self._zeros(a.shape, a.dtype, a.ctx, self._grad_stype) for a in arrays]
         autograd.mark_variables(arrays, self._grad, self.grad_req)
 
     def _reduce(self) -> Any:
@@ -341,7 +341,7 @@ class Parameter:
                 f"Cannot return a copy of Parameter {self.name} via row_sparse_data() because its storage type is "
                 f"{self._stype}. Please use data() instead."
             )
-        return self._get_row_sparse(self._data, row_id.context, row_id)
+        return self._get_row_sparse(self._data, row_id.ctx, row_id)
 
     def list_row_sparse_data(self, row_id: Any) -> Any:
         """The given rows of a row_sparse Parameter, on every context."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from tensorkeep.mxnet import initializer, ndarray
 from tensorkeep.mxnet.context import Context
+from tensorkeep.mxnet.gluon import _reading
 from tensorkeep.mxnet.gluon._parameter import Constant, Parameter
 from tensorkeep.mxnet.gluon.utils import _brief_print_list, _indent
 
@@ -205,7 +206,7 @@ class ParameterDict:
                 f"restore_prefix is '{restore_prefix}' but Parameters name '{name}' does not start with "
                 f"'{restore_prefix}'. For more info on naming, please see {_NAMING}"
             )
-        loaded = ndarray.load(filename)
+        loaded = _reading.load(filename)
         self.load_dict(loaded, ctx, allow_missing, ignore_extra, restore_prefix, filename, cast_dtype, dtype_source)
 
     def load_dict(

@@ -283,7 +283,7 @@ class Trainer:
             if not ignore_stale_grad:
                 for array in param._check_and_get(param._data, list):
                     if not array._fresh_grad:
-                        raise UserWarning(_STALE.format(param.name, array.context))
+                        raise UserWarning(_STALE.format(param.name, array.ctx))
             if on_kvstore:
                 continue
             for update, array, grad in zip(updates, param.list_data(), param.list_grad(), strict=True):

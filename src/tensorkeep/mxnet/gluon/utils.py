@@ -72,7 +72,7 @@ def clip_global_norm(arrays: Sequence[Any], max_norm: float, check_isfinite: boo
         The norm before: a float, or an array of one element when `check_isfinite` is False (nothing waits for it then).
     """
     assert len(arrays) > 0
-    ctx = arrays[0].context
+    ctx = arrays[0].ctx
     norms = [_square_norm(array).as_in_context(ctx) for array in arrays]
     total = ndarray.sqrt(ndarray.add_n(*norms))
     if check_isfinite and not np.isfinite(total.asscalar()):
@@ -80,7 +80,7 @@ def clip_global_norm(arrays: Sequence[Any], max_norm: float, check_isfinite: boo
     scale = max_norm / (total + 1e-8)
     scale = ndarray.min(ndarray.concat(scale, ndarray.ones(1, ctx=ctx), dim=0))
     for array in arrays:
-        array *= scale.as_in_context(array.context)
+        array *= scale.as_in_context(array.ctx)
     return total.asscalar() if check_isfinite else total
 
 

@@ -21,7 +21,7 @@ def begin_states(cell: Any, F: Any, given: Any, inputs: Any, batch_size: int) ->
         return given
     if F is not ndarray:
         return cell.begin_state(func=F.zeros, batch_size=batch_size)
-    ctx = (inputs if isinstance(inputs, ndarray.NDArray) else inputs[0]).context
+    ctx = (inputs if isinstance(inputs, ndarray.NDArray) else inputs[0]).ctx
     return cell.begin_state(func=lambda **info: F.zeros(**{"ctx": ctx, **info}), batch_size=batch_size)
 
 

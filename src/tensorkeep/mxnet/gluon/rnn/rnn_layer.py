@@ -168,7 +168,7 @@ class _RNNLayer(HybridBlock):
         if states is None:
             if isinstance(inputs, ndarray.NDArray):
                 size = inputs.shape[self._layout.find("N")]
-                states = self.begin_state(size, ctx=inputs.context, dtype=inputs.dtype)
+                states = self.begin_state(size, ctx=inputs.ctx, dtype=inputs.dtype)
             else:
                 states = self.begin_state(0, func=symbol.zeros)
         if isinstance(states, tensor_types):
