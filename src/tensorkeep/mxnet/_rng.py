@@ -126,15 +126,16 @@ class Generator:
                 return self._polar_rows(rows, dtype)
             return np.concatenate([self._polar_rows([row], dtype) for row in rows])
 
-    def serial_normal(self, count: int) -> Array:
-        """`count` standard normal float32 values of one std::normal_distribution on the serial twister.
+    def serial_normal(self, count: int, dtype: Any = np.float32) -> Array:
+        """`count` standard normal values of one std::normal_distribution on the serial twister.
 
         It keeps the second value of each point for the next call.
         """
+        each = 2 if dtype is np.float32 else 4  # words of a point
         points = -(-count // 2)
         tries = int(points * 1.4) + 16
         while True:
-            unit = to_unit(self.serial.peek(2 * tries)).reshape(-1, 2)
+            unit = to_unit(self.serial.peek(each * tries), dtype).reshape(-1, 2)
             x, y = _centred(unit[:, 0]), _centred(unit[:, 1])
             squared = x * x + y * y
             inside = np.flatnonzero((squared <= 1) & (squared != 0))
@@ -142,7 +143,7 @@ class Generator:
                 break
             tries *= 2
         inside = inside[:points]
-        self.serial.skip(2 * (int(inside[-1]) + 1) if points else 0)
+        self.serial.skip(each * (int(inside[-1]) + 1) if points else 0)
         x, y, squared = x[inside], y[inside], squared[inside]
         return np.stack([polar(y, squared), polar(x, squared)], axis=1).reshape(-1)[:count]
 

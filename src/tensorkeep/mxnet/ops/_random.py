@@ -275,8 +275,8 @@ def serial_uniform(count: int, kind: Any = np.float32) -> Array:
         return to_unit(generator().serial.take(count * (1 if kind is np.float32 else 2)), kind)
 
 
-def serial_normal(count: int) -> Array:
-    """Standard normal float32 values from that twister: each point of the plane gives two, as std::normal_distribution
+def serial_normal(count: int, kind: Any = np.float32) -> Array:
+    """Standard normal values from that twister: each point of the plane gives two, as std::normal_distribution
     does when one object gives them all."""
     with generator().lock:
-        return generator().serial_normal(count)
+        return generator().serial_normal(count, kind)

@@ -214,6 +214,6 @@ _family(
     "Values of the Pareto II distribution.", a="expect a > 0",
 )  # fmt: skip
 _family(
-    "_npi_powerd", ("a",), serial_uniform, lambda u, a: (1 - u) ** (1 / a),
+    "_npi_powerd", ("a",), serial_uniform, lambda u, a: (1 - u) ** (1 / (a.detach() if isinstance(a, Tensor) else a)),
     "Values in [0, 1] of the power distribution with exponent a - 1.", a="expect a > 0",
 )  # fmt: skip

@@ -40,23 +40,19 @@ def _typed(names: list[str | None], attrs: Attrs) -> tuple[Names, Names]:
     return [name or "float32" for name in names], [attrs.get("dtype") or "float32"]
 
 
-def _gamma_round(shape: Any, scale: Any, twice: bool, count: int) -> Any:
+def _gamma_round(shape: Any, scale: Any, count: int) -> Any:
     """One try at every value (Marsaglia and Tsang), -1 where it failed; MXNet repeats the whole draw then."""
-    for _ in range(2 if twice else 1):
-        unit = serial_uniform(2 * count).reshape(count, 2)
-        normal = serial_normal(2 * count).reshape(count, 2)[:, 0]
-    one = np.float32(1)
-    d = np.where(shape < 1, shape + 2.0 / 3.0, shape - 1.0 / 3.0).astype(np.float32)
-    c = (1.0 / np.sqrt(9.0 * d.astype(np.float64)).astype(np.float32)).astype(np.float32)
-    v = (one + c * normal) ** 3
+    unit = serial_uniform(2 * count, np.float64).reshape(count, 2)
+    normal = serial_normal(2 * count, np.float64).reshape(count, 2)[:, 0]
+    d = np.where(shape < 1, shape + 2.0 / 3.0, shape - 1.0 / 3.0)
+    v = (1 + normal / np.sqrt(9.0 * d)) ** 3
     squared = normal * normal
     with np.errstate(divide="ignore", invalid="ignore"):
         squeeze = unit[:, 0] <= 1 - 0.0331 * squared * squared
         exact = np.log(unit[:, 0]) < 0.5 * squared + d * (1 - v + np.log(v))
     good = (v > 0) & (squeeze | exact)
-    value = (d * v * scale).astype(np.float32)
-    lifted = np.where(shape < 1, value * unit[:, 1] ** (one / shape), value)
-    return np.where(good, lifted, np.float32(-1))
+    value = d * v * scale
+    return np.where(good, np.where(shape < 1, value * unit[:, 1] ** (1 / shape), value), -1.0)
 
 
 @operator("_npi_gamma", inputs=_inputs("shape", "scale"), shape=_broadcast, dtype=_typed)
@@ -70,15 +66,15 @@ def gamma(
     wanted = torch.broadcast_shapes(*[p.shape for p in parameters]) if size is None else tuple(int(n) for n in size)
     if device.type == "meta":
         return torch.empty(wanted, dtype=TORCH[dtype], device=device)
-    alpha, beta = (p.to("cpu", torch.float32).expand(wanted).reshape(-1).numpy() for p in parameters)
+    alpha, beta = (p.to("cpu", torch.float64).expand(wanted).reshape(-1).numpy() for p in parameters)
     if (alpha <= 0).any():
         raise InvalidValue("expect shape > 0")
     if (beta <= 0).any():
         raise InvalidValue("expect scale > 0")
     count = prod(wanted)
-    found = np.full(count, np.float32(-1))
+    found = np.full(count, -1.0)
     while count and (found < 0).any():
-        found = np.where(found < 0, _gamma_round(alpha, beta, len(tensors) == 2, count), found)
+        found = np.where(found < 0, _gamma_round(alpha, beta, count), found)
     return torch.from_numpy(found.reshape(wanted)).to(device, TORCH[dtype])
 
 
@@ -135,7 +131,7 @@ def _counted_shape(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], 
 def multinomial(*tensors: Tensor, n: int, pvals: Any = None, size: Any = None, device: Any = None) -> Tensor:
     """How often each outcome comes in n experiments; the probabilities are `pvals` or an array."""
     given = _numbers(pvals)
-    chances = torch.tensor(given, dtype=torch.float32) if given is not None else tensors[0].detach().cpu()
+    chances = torch.tensor(given, dtype=torch.float64) if given is not None else tensors[0].detach().cpu()
     wanted = tuple(int(k) for k in size or ())
     if device.type == "meta":
         return torch.empty((*wanted, chances.shape[0]), dtype=torch.int64, device=device)
@@ -144,7 +140,7 @@ def multinomial(*tensors: Tensor, n: int, pvals: Any = None, size: Any = None, d
     if float(chances[:-1].double().sum()) > 1.0 + 1e-12:
         raise MXNetError("sum(pvals[:-1]) > 1.0")
     count = prod(wanted)
-    unit = serial_uniform(count * n).reshape(count, n) if count * n else np.zeros((count, n), np.float32)
+    unit = serial_uniform(count * n, np.float64).reshape(count, n) if count * n else np.zeros((count, n))
     bounds = np.cumsum(chances.numpy(), dtype=chances.numpy().dtype)
     outcome = np.minimum((bounds[None, None, :] <= unit[:, :, None]).sum(2), len(bounds) - 1)
     found = np.zeros((count, len(bounds)), np.int64)
