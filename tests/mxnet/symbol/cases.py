@@ -100,6 +100,34 @@ def _convolutions(mx: Any) -> Any:
     return mx.sym.Dropout(mx.sym.Pooling(net, kernel=(2, 2), pool_type="avg", name="pool"), p=0.4, name="drop")
 
 
+def _unrolled(make: Callable[[Any], Any], length: int = 3, **options: Any) -> Callable[[Any], Any]:
+    def build(mx: Any) -> Any:
+        outputs, _ = make(mx.rnn).unroll(length, inputs=mx.sym.var("data"), **options)
+        return mx.sym.Group(list(outputs)) if isinstance(outputs, list) else outputs
+
+    return build
+
+
+def _stacked(rnn: Any) -> Any:
+    stack = rnn.SequentialRNNCell()
+    stack.add(rnn.LSTMCell(4, prefix="a_"))
+    stack.add(rnn.DropoutCell(0.3))
+    stack.add(rnn.ResidualCell(rnn.GRUCell(4, prefix="b_")))
+    return stack
+
+
+def _both_ways(rnn: Any) -> Any:
+    return rnn.BidirectionalCell(rnn.LSTMCell(4, prefix="l_"), rnn.GRUCell(4, prefix="r_"))
+
+
+def _convolutional_cell(mx: Any) -> Any:
+    cell = mx.rnn.ConvLSTMCell((2, 3, 8, 8), 4)
+    outputs, _ = cell.unroll(2, inputs=[mx.sym.var("a"), mx.sym.var("b")])
+    return mx.sym.Group(outputs)
+
+
+SEQUENCE = {"data": (2, 3, 5)}, {"data": "float32"}
+
 SYMBOLS: dict[str, tuple[Callable[[Any], Any], dict[str, tuple[int, ...]], dict[str, str]]] = {
     "mlp": (_mlp, {"data": (4, 5)}, {"data": "float32"}),
     "mlp in half precision": (_mlp, {"data": (4, 5)}, {"data": "float16"}),
@@ -113,6 +141,20 @@ SYMBOLS: dict[str, tuple[Callable[[Any], Any], dict[str, tuple[int, ...]], dict[
     "parts": (_parts, {"x": (2, 3)}, {"x": "int32"}),
     "slices": (_slices, {"b": (2,), "c": (3,)}, {"b": "float32", "c": "float16"}),
     "begin states": (_begin_states, {"data": (5, 2, 3)}, {"data": "float32"}),
+    "rnn cell": (_unrolled(lambda rnn: rnn.RNNCell(4)), *SEQUENCE),
+    "lstm cell": (_unrolled(lambda rnn: rnn.LSTMCell(4), merge_outputs=True), *SEQUENCE),
+    "gru cell": (_unrolled(lambda rnn: rnn.GRUCell(4), 2, layout="TNC", merge_outputs=False), *SEQUENCE),
+    "stacked cells": (_unrolled(_stacked, merge_outputs=True), *SEQUENCE),
+    "both ways": (_unrolled(_both_ways, merge_outputs=False), *SEQUENCE),
+    "both ways, merged": (_unrolled(_both_ways, merge_outputs=True), *SEQUENCE),
+    "zoneout": (_unrolled(lambda rnn: rnn.ZoneoutCell(rnn.LSTMCell(4), 0.2, 0.3)), *SEQUENCE),
+    "fused": (_unrolled(lambda rnn: rnn.FusedRNNCell(4, 2, "gru", True, 0.2, True)), *SEQUENCE),
+    "unfused": (_unrolled(lambda rnn: rnn.FusedRNNCell(4, 2, "lstm", dropout=0.2).unfuse()), *SEQUENCE),
+    "convolutional cell": (
+        _convolutional_cell,
+        {"a": (2, 3, 8, 8), "b": (2, 3, 8, 8)},
+        {"a": "float32", "b": "float32"},
+    ),
     "convolutions": (_convolutions, {"data": (2, 3, 9, 9)}, {"data": "float32"}),
 }
 """Name → (what makes it, shapes to infer from, dtypes to infer from)."""

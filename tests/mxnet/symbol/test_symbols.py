@@ -23,6 +23,9 @@ from tests.mxnet.symbol.cases import REFUSED, SYMBOLS
 GOLDEN = Path(__file__).parents[2] / "golden" / "mxnet" / "symbols.json.xz"
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:NTC layout detected")
+
+
 @cache
 def golden() -> dict[str, Any]:
     return json.loads(lzma.decompress(GOLDEN.read_bytes()))

@@ -1,0 +1,28 @@
+"""mx.rnn: cells of recurrent networks as symbols, and sentences for them."""
+
+from __future__ import annotations
+
+from tensorkeep.mxnet.rnn._convolutional import BaseConvRNNCell, ConvGRUCell, ConvLSTMCell, ConvRNNCell
+from tensorkeep.mxnet.rnn._fused import FusedRNNCell
+from tensorkeep.mxnet.rnn.io import BucketSentenceIter, encode_sentences
+from tensorkeep.mxnet.rnn.rnn import do_rnn_checkpoint, load_rnn_checkpoint, rnn_unroll, save_rnn_checkpoint
+from tensorkeep.mxnet.rnn.rnn_cell import (
+    BaseRNNCell,
+    BidirectionalCell,
+    DropoutCell,
+    GRUCell,
+    LSTMCell,
+    ModifierCell,
+    ResidualCell,
+    RNNCell,
+    RNNParams,
+    SequentialRNNCell,
+    ZoneoutCell,
+)
+
+__all__ = [
+    "BaseConvRNNCell", "BaseRNNCell", "BidirectionalCell", "BucketSentenceIter", "ConvGRUCell", "ConvLSTMCell",
+    "ConvRNNCell", "DropoutCell", "FusedRNNCell", "GRUCell", "LSTMCell", "ModifierCell", "RNNCell", "RNNParams",
+    "ResidualCell", "SequentialRNNCell", "ZoneoutCell", "do_rnn_checkpoint", "encode_sentences", "load_rnn_checkpoint",
+    "rnn_unroll", "save_rnn_checkpoint",
+]  # fmt: skip
