@@ -82,6 +82,10 @@ def invoke(op: Operator, inputs: Sequence[Any], attrs: dict[str, Any] | None, ou
             _set_grad_enabled(True)
         try:
             found = op.fn(*tensors, **given)
+            # A view of a variable or of data is copied, lest a later write to it changes the result. Nothing writes to
+            # what was computed from recorded arrays, so views of that are kept.
+            if op.view and (tensors[0].is_leaf or not tensors[0].requires_grad):
+                found = _copied(found) if type(found) is _Tensor else tuple([_copied(item) for item in found])
         except (RuntimeError, ValueError, IndexError, TypeError) as err:
             raise _translated(op, inputs, attrs, err) from err
         finally:

@@ -36,6 +36,17 @@ def recorded(mx: Any, function: Any) -> Any:
     return [found, a.grad]
 
 
+def kept(mx: Any, function: Any) -> Any:
+    """What becomes of function(a), which was recorded, and of the gradient, when `a` is written afterwards."""
+    a = mx.nd.array([[1.0, 2.0], [3.0, 4.0]])
+    a.attach_grad()
+    with mx.autograd.record():
+        found = function(a)
+    a[:] = 9
+    found.backward()
+    return [found, a.grad]
+
+
 def namespace(mx: Any) -> dict[str, Any]:
     """What an expression can name."""
     nd = mx.nd
@@ -43,6 +54,7 @@ def namespace(mx: Any) -> dict[str, Any]:
     return {
         "mx": mx, "nd": nd, "np": np, "autograd": mx.autograd, "after": after, "shares": shares, "pickle": pickle,
         "BF16": np.dtype([("bfloat16", np.uint16)]), "recorded": lambda function: recorded(mx, function),
+        "kept": lambda function: kept(mx, function),
         "x": nd.array(np.arange(24, dtype=np.float32).reshape(2, 3, 4)), "v": nd.array([0, 1, 2, 3, 4]),
         "d": d, "c": d.tostype("csr"), "r": d.tostype("row_sparse"),
         "w": nd.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]),
@@ -521,6 +533,13 @@ recorded(lambda a: after(nd.zeros((2, 2)), [1], a[0:1] * 2))
 recorded(lambda a: nd.exp(a, out=a))
 recorded(lambda a: nd.concat(a, a, dim=0))
 recorded(lambda a: a.sum())
+kept(lambda a: nd.reshape(a, (4,)))
+kept(lambda a: a.T)
+kept(lambda a: a[0])
+kept(lambda a: a.reshape((4,)))
+kept(lambda a: nd.identity(a))
+kept(lambda a: nd.slice_axis(a, axis=0, begin=0, end=1))
+kept(lambda a: a * a)
 recorded(lambda a: 1)
 """)
 
