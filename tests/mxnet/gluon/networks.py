@@ -226,7 +226,7 @@ NETWORKS = [
     _layer("BatchNorm plain", IMAGE),
     _layer("BatchNorm options", (3, 4), args={
         "axis": -1, "momentum": 0.7, "epsilon": 1e-3, "center": False, "scale": False, "in_channels": 4,
-    }),  # fmt: skip
+    }),
     _layer("BatchNorm global", IMAGE, args={"use_global_stats": True}),
     _layer("BatchNormReLU fused", IMAGE),
     _layer("InstanceNorm plain", IMAGE, args={"scale": True}),
@@ -241,13 +241,13 @@ NETWORKS = [
     _layer("Conv1D plain", LINE, args={"channels": 3, "kernel_size": 3}),
     _layer("Conv1D options", LINE, args={
         "channels": 4, "kernel_size": 3, "strides": 2, "padding": 1, "dilation": 2, "groups": 2, "activation": "tanh",
-    }),  # fmt: skip
+    }),
     _layer("Conv2D plain", IMAGE, args={"channels": 3, "kernel_size": (3, 2)}),
     _layer("Conv3D plain", CUBE, args={"channels": 2, "kernel_size": 2, "strides": (1, 2, 1)}),
     _layer("Conv1DTranspose plain", LINE, args={"channels": 3, "kernel_size": 3, "strides": 2, "output_padding": 1}),
     _layer("Conv2DTranspose plain", IMAGE, args={
         "channels": 2, "kernel_size": 3, "strides": 2, "padding": 1, "in_channels": 4, "groups": 2,
-    }),  # fmt: skip
+    }),
     _layer("Conv3DTranspose plain", CUBE, args={"channels": 3, "kernel_size": 2, "in_channels": 2, "use_bias": False}),
     _layer("MaxPool1D plain", LINE),
     _layer("MaxPool2D ceil", IMAGE, args={"pool_size": 3, "strides": 2, "padding": 1, "ceil_mode": True}),
@@ -278,7 +278,7 @@ NETWORKS = [
     _layer("PixelShuffle3D plain", (1, 12, 2, 1, 3), where="contrib.nn", args={"factor": (2, 3, 2)}),
     _layer("DeformableConvolution plain", IMAGE, where="contrib.cnn", args={
         "channels": 3, "kernel_size": (3, 3), "padding": (1, 1), "in_channels": 4,
-    }),  # fmt: skip
+    }),
     _layer("RNNCell unrolled", (2, 3, 4), where="rnn", args={"hidden_size": 3}, call=_unroll(3), hybrid=False),
     _layer("LSTMCell unrolled", (3, 2, 4), where="rnn", args={"hidden_size": 3}, call=_unroll(3, "TNC", False),
            hybrid=False),
@@ -291,18 +291,18 @@ NETWORKS = [
            call=_unroll(3), hybrid=False),
     _layer("Conv2DLSTMCell unrolled", (1, 2, 2, 5, 5), where="contrib.rnn", args={
         "input_shape": (2, 5, 5), "hidden_channels": 3, "i2h_kernel": (3, 3), "h2h_kernel": (3, 3), "i2h_pad": (1, 1),
-    }, call=_unroll(2, "NTC", False), hybrid=False),  # fmt: skip
+    }, call=_unroll(2, "NTC", False), hybrid=False),
     _layer("Conv1DGRUCell unrolled", (1, 2, 2, 5), where="contrib.rnn", args={
         "input_shape": (2, 5), "hidden_channels": 3, "i2h_kernel": (3,), "h2h_kernel": (3,), "i2h_pad": (1,),
-    }, call=_unroll(2, "NTC", False), hybrid=False),  # fmt: skip
+    }, call=_unroll(2, "NTC", False), hybrid=False),
     _layer("Conv2DRNNCell unrolled", (1, 1, 2, 5, 5), where="contrib.rnn", args={
         "input_shape": (2, 5, 5), "hidden_channels": 3, "i2h_kernel": (3, 3), "h2h_kernel": (3, 3),
-    }, call=_unroll(1, "NTC", False), hybrid=False, train=False),  # fmt: skip
+    }, call=_unroll(1, "NTC", False), hybrid=False, train=False),
     _layer("RNN relu", (3, 2, 4), where="rnn", args={"hidden_size": 3, "num_layers": 2}),
     _layer("RNN tanh", (2, 3, 4), where="rnn", args={"hidden_size": 3, "activation": "tanh", "layout": "NTC"}),
     _layer("LSTM bidirectional", (3, 2, 4), where="rnn", args={
         "hidden_size": 3, "num_layers": 2, "bidirectional": True,
-    }, call=_with_states),  # fmt: skip
+    }, call=_with_states),
     _layer("GRU states", (3, 2, 4), where="rnn", args={"hidden_size": 3, "input_size": 4}, call=_with_states),
     _layer("L2Loss plain", (3, 4), (3, 4), where="loss"),
     _layer("L2Loss weighted", (3, 4), (3, 4), (3, 1), where="loss", args={"weight": 0.3}),
@@ -312,7 +312,7 @@ NETWORKS = [
     _layer("SoftmaxCrossEntropyLoss sparse", (3, 4), (3,), where="loss", ints={1: 4}),
     _layer("SoftmaxCrossEntropyLoss dense", (3, 4, 2), (3, 4, 2), where="loss", args={
         "sparse_label": False, "axis": 1, "weight": 2.0,
-    }),  # fmt: skip
+    }),
     _layer("KLDivLoss logits", (3, 4), (3, 4), where="loss", args={"from_logits": False}, ints={1: 3}),
     _layer("CTCLoss plain", (2, 5, 4), (2, 3), where="loss", ints={1: 3}),
     _layer("HuberLoss plain", (3, 4), (3, 4), where="loss", args={"rho": 0.5}),

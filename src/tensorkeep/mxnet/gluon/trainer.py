@@ -275,17 +275,16 @@ class Trainer:
         scaler = getattr(self, "_amp_loss_scaler", None)
         if scaler is not None and scaler.has_overflow(self._params):
             return
+        trained = [(i, param) for i, param in enumerate(self._params) if param.grad_req != "null"]
+        # All are looked at before one is changed: a step that is refused can be taken again.
+        for _, param in trained if not ignore_stale_grad else ():
+            for array in param._check_and_get(param._data, list):
+                if not array._fresh_grad:
+                    raise UserWarning(_STALE.format(param.name, array.ctx))
+        if self._kvstore and self._update_on_kvstore:
+            return
         updates: list[list[tuple[int, Any, Any]]] = [[] for _ in self._updaters]
-        on_kvstore = self._kvstore and self._update_on_kvstore
-        for i, param in enumerate(self._params):
-            if param.grad_req == "null":
-                continue
-            if not ignore_stale_grad:
-                for array in param._check_and_get(param._data, list):
-                    if not array._fresh_grad:
-                        raise UserWarning(_STALE.format(param.name, array.ctx))
-            if on_kvstore:
-                continue
+        for i, param in trained:
             for update, array, grad in zip(updates, param.list_data(), param.list_grad(), strict=True):
                 if not ignore_stale_grad or array._fresh_grad:
                     update.append((i, grad, array))
