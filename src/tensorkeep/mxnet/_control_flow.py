@@ -1,4 +1,4 @@
-"""Loops and branches of networks: the operators _foreach, _while_loop and _cond, whose bodies are networks themselves.
+"""Operators whose bodies are networks themselves: the loops and branches _foreach, _while_loop and _cond, and fused ones.
 
 The attributes of the node say which of its inputs each body takes: `in_data_locs`, `in_state_locs` and `remain_locs` are
 positions among the body's variables (the node's inputs come in that order), `cond_input_locs`, `then_input_locs` …
@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from tensorkeep.mxnet.base import MXNetError
-from tensorkeep.mxnet.symbol._node import Entry, Node, post_order
+from tensorkeep.mxnet.symbol._node import FUSED, Entry, Node, post_order
 
 __all__ = ["OPERATORS", "body_facts", "control_flow"]
 
-OPERATORS = frozenset({"_foreach", "_while_loop", "_cond"})
+OPERATORS = frozenset({"_foreach", "_while_loop", "_cond"}) | FUSED
 
 Run = Callable[..., Sequence[torch.Tensor]]
 """A body: tensors in the order of its variables → its outputs."""
@@ -60,7 +60,7 @@ def _foreach_places(node: Node) -> list[int]:
 
 
 def _check_bodies(node: Node) -> None:
-    wanted = {"_foreach": 1, "_while_loop": 2, "_cond": 3}[node.op]
+    wanted = {"_while_loop": 2, "_cond": 3}.get(node.op, 1)
     if len(node.subgraphs) != wanted:
         raise MXNetError(f"{node.op} {node.name} has {len(node.subgraphs)} bodies; it needs {wanted}.")
 
@@ -68,7 +68,29 @@ def _check_bodies(node: Node) -> None:
 def control_flow(node: Node, runs: Sequence[Run]) -> Callable[..., tuple[torch.Tensor, ...]]:
     """What computes the node, given what computes its bodies: (tensors, is_train) → the outputs."""
     _check_bodies(node)
+    if node.op in FUSED:
+        return _fused(node, runs)
     return {"_foreach": _foreach, "_while_loop": _while_loop, "_cond": _cond}[node.op](node, runs)
+
+
+def _check_fused(node: Node) -> None:
+    if node.attrs.get("quantized", "false").lower() in ("true", "1"):
+        raise MXNetError(
+            f"{node.op} {node.name} computes with 8-bit values, which tensorkeep does not do for fused operators. "
+            "Load the model that was quantized instead, or save it without the MKLDNN backend."
+        )
+    if len(_variables(node.subgraphs[0])) != len(node.inputs):
+        raise MXNetError(f"{node.op} {node.name}: its {len(node.inputs)} inputs do not fit the variables of its body.")
+
+
+def _fused(node: Node, runs: Sequence[Run]) -> Callable[..., tuple[torch.Tensor, ...]]:
+    _check_fused(node)
+    (body,) = runs
+
+    def run(*tensors: torch.Tensor, is_train: bool) -> tuple[torch.Tensor, ...]:
+        return tuple(body(tensors, is_train))
+
+    return run
 
 
 def _foreach(node: Node, runs: Sequence[Run]) -> Callable[..., tuple[torch.Tensor, ...]]:
@@ -168,6 +190,9 @@ def body_facts(
         length = found[0]
         return found, [*[_stacked(rows, length, out) for out in outs[:n_out]], *outs[n_out:]]
     count = len(node.inputs)
+    if node.op in FUSED:
+        _check_fused(node)
+        return found, through(node.subgraphs[0], list(range(count)))
     if node.op == "_while_loop":
         n_out = _number(node, "num_out_data")
         through(node.subgraphs[0], _places(node, "cond_input_locs", node.subgraphs[0], count))

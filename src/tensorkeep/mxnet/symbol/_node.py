@@ -126,7 +126,14 @@ class Node:
     @property
     def mutated(self) -> tuple[int, ...]:
         """The positions of the inputs that it changes."""
-        return mutated_inputs(self.op) if self.operator is None else self.operator.mutated(self.complete)
+        if self.operator is not None:
+            return self.operator.mutated(self.complete)
+        if self.op in FUSED and self.subgraphs:
+            inner = post_order(self.subgraphs[0])
+            _, changed = variables(inner)
+            order = [node for node in inner if node.is_variable]
+            return tuple(i for i, node in enumerate(order) if node in changed)
+        return mutated_inputs(self.op)
 
     def input_names(self) -> list[str]:
         """What its inputs are called."""
@@ -173,6 +180,9 @@ class Node:
     def __repr__(self) -> str:
         return f"<Node {self.op} {self.name!r}>"
 
+
+FUSED = frozenset({"_sg_mkldnn_conv", "_sg_mkldnn_fully_connected"})
+"""Operators that oneDNN computes at once; what they compute stands in their body, whose variables are their inputs."""
 
 Entry = tuple[Node, int, int]
 """A node, which of its outputs, and the version of a variable."""
