@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.stamp
 FUZZ   ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test demo lint format types docs bench fuzz clean
+.PHONY: help venv test demo tour lint format types docs bench fuzz clean
 
 help:  ## what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,8 +22,11 @@ $(STAMP): pyproject.toml constraints.txt
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/python -m pytest -n 2 -q
 
-demo: $(STAMP)  ## a tour on real files
+demo: $(STAMP)  ## train, lose the power, resume to the same bits, export
 	$(BIN)/python examples/demo.py
+
+tour: $(STAMP)  ## a tour on files of MXNet, PyTorch, NumPy, safetensors
+	$(BIN)/python examples/files.py
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
