@@ -12,7 +12,7 @@ from tensorkeep.mxnet._dtypes import BFLOAT16, numpy_of, torch_of
 from tensorkeep.mxnet._invoke import invoke, wrap
 from tensorkeep.mxnet._registry import get
 from tensorkeep.mxnet._state import state
-from tensorkeep.mxnet.base import MXNetError, claim
+from tensorkeep.mxnet.base import claim
 from tensorkeep.mxnet.context import Context, current_context, parse_context
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
 
@@ -24,21 +24,20 @@ __all__ = [
 Shape = int | tuple[int, ...] | list[int]
 
 
-def _dims(shape: Any, operator: str) -> tuple[int, ...]:
-    dims = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple([int(n) for n in shape])
-    if any(n < 0 for n in dims) or (not state.np_shape and 0 in dims):
-        raise MXNetError(f"Shape {dims} of {operator} has a dimension that is not known; dimensions are positive.")
-    return dims
+def _dims(shape: Any) -> tuple[int, ...]:
+    return (int(shape),) if isinstance(shape, (int, np.integer)) else tuple([int(n) for n in shape])
 
 
 def _filled(operator: str, value: float, shape: Any, ctx: Any, dtype: Any, kwargs: dict[str, Any]) -> NDArray:
     out = kwargs.pop("out", None)
     kwargs.pop("name", None)
-    if out is not None or kwargs:
-        attrs = {"shape": shape, "dtype": dtype or "float32", **kwargs}
+    dims = _dims(shape)
+    open_ = min(dims, default=0) < (0 if state.np_shape else 1)  # the operator knows what to say of such a shape
+    if out is not None or kwargs or open_:
+        attrs = {"shape": shape if out is not None else dims, "dtype": dtype or "float32", **kwargs}
         return invoke(get(operator), (), attrs if ctx is None else {**attrs, "ctx": ctx}, out, NDArray)
     ctx = parse_context(ctx)
-    made = torch.full(_dims(shape, operator), value, dtype=torch_of(dtype or "float32"), device=ctx.torch_device)
+    made = torch.full(dims, value, dtype=torch_of(dtype or "float32"), device=ctx.torch_device)
     return wrap(made, ctx, NDArray)
 
 
@@ -55,7 +54,7 @@ def ones(shape: Shape, ctx: Context | None = None, dtype: Any = None, **kwargs: 
 def empty(shape: Shape, ctx: Context | None = None, dtype: Any = None) -> NDArray:
     """An array whose values are whatever the memory held."""
     ctx = parse_context(ctx)
-    made = torch.empty(_dims(shape, "empty"), dtype=torch_of(dtype or "float32"), device=ctx.torch_device)
+    made = torch.empty(_dims(shape), dtype=torch_of(dtype or "float32"), device=ctx.torch_device)
     return wrap(made, ctx, NDArray)
 
 
