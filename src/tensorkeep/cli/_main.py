@@ -40,7 +40,7 @@ Exit codes:
   3    a file cannot be read or written; the text says why
   130  interrupted
 
-Nothing in a file is ever executed."""
+Nothing in a tensor file is ever executed; mxnet and prove-resume run the program that you name."""
 
 
 class _Commands(click.Group):
