@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tensorkeep.mxnet.io import io, utils
+from tensorkeep.mxnet.io._image_record import ImageRecordIter, ImageRecordIter_v1, ImageRecordUInt8Iter
 from tensorkeep.mxnet.io._readers import CSVIter, LibSVMIter, MNISTIter
 from tensorkeep.mxnet.io.io import (
     DataBatch,
@@ -15,6 +16,6 @@ from tensorkeep.mxnet.io.io import (
 )
 
 __all__ = [
-    "CSVIter", "DataBatch", "DataDesc", "DataIter", "LibSVMIter", "MNISTIter", "MXDataIter", "NDArrayIter",
-    "PrefetchingIter", "ResizeIter", "io", "utils",
+    "CSVIter", "DataBatch", "DataDesc", "DataIter", "ImageRecordIter", "ImageRecordIter_v1", "ImageRecordUInt8Iter",
+    "LibSVMIter", "MNISTIter", "MXDataIter", "NDArrayIter", "PrefetchingIter", "ResizeIter", "io", "utils",
 ]  # fmt: skip
