@@ -135,6 +135,12 @@ def _fixed(image: Array, down: Taps, across: Taps) -> Array:
         found = (parts[0] + parts[1] + 2) >> 2
     else:
         found = (_applied(rows, down, 0) + (1 << 21)) >> 22
+    if down[0].shape[1] == 4:  # the vector code of the cubic case is float, eight values at a time
+        share = down[1].astype(np.float32) * np.float32(1 / (_ONE * _ONE))
+        exact = np.rint(_applied(rows.astype(np.float32), (down[0], share), 0)).astype(np.int64)
+        flat, many = found.reshape(len(found), -1), found[0].size // 8 * 8
+        flat[:, :many] = exact.reshape(len(found), -1)[:, :many]
+        found = flat.reshape(found.shape)
     return np.clip(found, 0, 255).astype(np.uint8)
 
 
