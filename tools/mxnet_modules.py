@@ -4,6 +4,7 @@ python tools/mxnet_modules.py    tests/mxnet/module/cases.py → tests/golden/mx
 """
 
 import importlib.util
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -25,6 +26,12 @@ def main():
             for contexts in (1, 2):
                 found = cases.train(mx, network, optimizer, contexts)
                 stored.update({f"{network}/{optimizer}/{contexts}/{name}": value for name, value in found.items()})
+    for name in ("train_buckets", "train_chain"):
+        stored.update({f"{name}/{key}": value for key, value in getattr(cases, name)(mx).items()})
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (found, lines) in {"fit": cases.fit(mx, folder), "feed_forward": cases.feed_forward(mx)}.items():
+            stored.update({f"{name}/{key}": value for key, value in found.items()})
+            stored[f"{name}/lines"] = np.frombuffer("\n".join(lines).encode(), dtype=np.uint8)
     out = ROOT / "tests" / "golden" / "mxnet" / "training.npz"
     np.savez_compressed(out, **stored)
     print(f"{len(stored)} arrays, {out.stat().st_size} bytes")

@@ -345,6 +345,7 @@ class FeedForward:
         eval_data = self._init_eval_iter(eval_data)
         eval_end_callback = LogValidationMetricsCallback() if eval_end_callback is None else eval_end_callback
         logger = logging if logger is None else logger
+        logger.info("Start training with %s", self.ctx)
         names = [item[0] for item in data.provide_data], [item[0] for item in data.provide_label]
         options = {"logger": logger, "context": self.ctx, "work_load_list": work_load_list}
         module: Any

@@ -39,6 +39,10 @@ _MAX_PASSES = 64
 """Each pass carries facts through the whole network in both directions; real ones need two or three."""
 
 
+_BATCH_FIRST = frozenset({"Convolution", "Deconvolution", "FullyConnected"})
+"""Operators whose output tells the first dimension of their data: that of recurrent cells' begin states."""
+
+
 def known(shape: Shape) -> bool:
     """Whether every dimension is known."""
     return shape is not None and -1 not in shape
@@ -164,6 +168,8 @@ def _shape_step(node: Node, shapes: Shapes) -> bool:
         raise MXNetError(f"Error in operator {node.name}: {err}") from err
     if node.op in _FROM_OUTPUT and known(outs[0]) and not all(map(known, found_in)):
         found_in = _FROM_OUTPUT[node.op](list(found_in), outs[0], complete)
+    if node.op in _BATCH_FIRST and outs[0] is not None and found_in[0] is not None:
+        found_in = [(max(found_in[0][0], outs[0][0]), *found_in[0][1:]), *found_in[1:]]
     changed = False
     for key, old, new in zip(keys, ins, found_in, strict=False):
         changed = _assign(shapes, key, old, new, node) or changed

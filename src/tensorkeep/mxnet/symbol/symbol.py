@@ -311,7 +311,7 @@ class Symbol:
         data = self.tojson(remove_amp_cast).encode("utf-8")
         folder = os.path.dirname(fname) or "."
         if not os.path.isdir(folder):
-            raise MXNetError(f'Open "{fname}": No such file or directory')
+            raise MXNetError(f'LocalFileSystem: Open "{fname}": No such file or directory')
         with replace_file(fname, nbytes=len(data)) as file:
             file.write(data)
 
@@ -531,7 +531,7 @@ def load(fname: str) -> Symbol:
     try:
         source = FileSource(fname)
     except FileNotFoundError:
-        raise MXNetError(f'Open "{fname}": No such file or directory') from None
+        raise MXNetError(f'LocalFileSystem: Open "{fname}": No such file or directory') from None
     try:
         data = bytes(source.read(0, source.size))
     finally:
