@@ -10,7 +10,7 @@ def conv(data, weight, dtype="float32", op="Convolution", bias=True, **attrs):
     shapes = [data, weight, (filters,)] if bias else [data, weight]
     if not bias:
         attrs["no_bias"] = True
-    flags = {name: attrs.pop(name) for name in ("error", "note") if name in attrs}
+    flags = {name: attrs.pop(name) for name in ("error", "note", "rtol") if name in attrs}
     return Case(op, tuple(Rand(shape, dtype) for shape in shapes), attrs, **flags)
 
 
@@ -19,7 +19,7 @@ def deconv(data, weight, dtype="float32", bias=True, **attrs):
     shapes = [data, weight, (filters,)] if bias else [data, weight]
     if bias:
         attrs["no_bias"] = False
-    flags = {name: attrs.pop(name) for name in ("error", "note") if name in attrs}
+    flags = {name: attrs.pop(name) for name in ("error", "note", "rtol") if name in attrs}
     return Case("Deconvolution", tuple(Rand(shape, dtype) for shape in shapes), attrs, **flags)
 
 

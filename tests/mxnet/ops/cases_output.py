@@ -88,4 +88,6 @@ CASES = [
     ),
     Case("CTCLoss", ((5, 2, 4), Given([[1, 2]])), error=True),
     Case("CTCLoss", ((5, 2), Given([[1, 2], [1, 1]])), error=True),
+    Case("SoftmaxOutput", (Rand((4, 3), "float16"), Given([2, 0, 1, 2], "float16")), train=True, rtol=1e-2),
+    Case("LogisticRegressionOutput", (Rand((4, 3), "float16"), Rand((4, 3), "float16")), train=True, rtol=1e-2),
 ]

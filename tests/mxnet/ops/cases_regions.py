@@ -33,4 +33,12 @@ CASES = [
     Case(D, (S, IN), {**DEFORMED, "no_trans": True, "sample_per_part": 3, "pooled_size": 3}, grad=False),
     Case(D, (S, IN, (4, 2, 2, 2)), {**DEFORMED, "trans_std": 0.1, "part_size": 2, "sample_per_part": 2}, grad=False),
     Case(D, (S, IN, (4, 4, 3, 3)), {**DEFORMED, "trans_std": 0.1, "pooled_size": 3, "sample_per_part": 2}, grad=False),
+    Case(
+        "_contrib_ROIAlign",
+        (DOUBLE, Rand((3, 5), "float64", "int", 0, 2)),
+        {"pooled_size": (2, 2), "spatial_scale": 0.5},
+    ),
+    Case(
+        "ROIPooling", (X, Given([[0, -2, -3, 4, 4], [1, 6, 5, 30, 30]])), {"pooled_size": (3, 3), "spatial_scale": 1.0}
+    ),
 ]

@@ -175,6 +175,18 @@ def test_convolution_with_channels_last_is_that_with_channels_first() -> None:
     close(found, first.movedim(1, -1))
 
 
+def test_convolutions_of_half_floats_are_computed() -> None:
+    """MXNet's CPU refuses float16; here it gives what float64 does, rounded."""
+    x, w = values(2, 4, 5, 5), values(4, 4, 3, 3, seed=1)
+    attrs = {"kernel": (3, 3), "num_filter": 4, "no_bias": True}
+
+    for op in ("Convolution", "Deconvolution"):
+        found = run(op, x.half(), w.half(), **attrs)
+        want = run(op, x.half().double(), w.half().double(), **attrs)
+        assert found.dtype is torch.float16
+        np.testing.assert_allclose(found.double(), want, atol=0.02)  # sums up to 20: two roundings
+
+
 def test_deconvolution_with_channels_last_is_that_with_channels_first() -> None:
     """NHWC of the transposed convolution."""
     x, w = values(2, 3, 4, 4), values(4, 3, 3, 2, seed=1)

@@ -1,6 +1,7 @@
-"""Means over regions as products with two matrices: one of weights for the rows, one for the columns.
+"""Means over regions: weights for the rows times weights for the columns.
 
 A mean of bilinear samples on a grid is separable: its weight at a pixel is that of the row times that of the column.
+Each bin then is a weighted sum of a few pixels' channels, which torch has a kernel for: embedding_bag.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tensorkeep.mxnet.base import MXNetError
+
 __all__ = ["align_weights", "bilinear", "bin_weights", "deformable_bins", "pooled_by"]
 
-_MEMORY = 1 << 24
-"""How many elements an intermediate result may have; more regions are taken in turns."""
+_TOGETHER = 64
+"""How many regions are pooled in one call: it bounds memory, and how much longer than needed windows are."""
 
 
 def align_weights(start: Tensor, length: Tensor, bins: int, ratio: int, size: int) -> Tensor:
@@ -56,23 +59,50 @@ def pooled_by(data: Tensor, images: Tensor, rows: Tensor, columns: Tensor, sensi
         sensitive: channel c of bin (i, j) is taken from channel (c·h + i)·w + j.
     """
     count, high, wide = rows.shape[0], rows.shape[1], columns.shape[1]
-    channels = data.shape[1] // (high * wide) if sensitive else data.shape[1]
-    out = data.new_zeros((count, channels, high, wide))
-    each = max(1, _MEMORY // max(1, high * data.shape[1] * data.shape[3]))
+    samples, channels, height, width = data.shape
+    bins = high * wide if sensitive else 1
+    table = data.reshape(samples, channels // bins, bins, height, width).permute(0, 3, 4, 2, 1)
+    table = table.reshape(-1, channels // bins)  # one row for each pixel, and bin where they differ
     numbers = images.long()
+    if count and int(numbers.max()) >= samples:
+        raise MXNetError(f"a region is in image {int(numbers.max())}; there are {samples}.")
+    y0, y_span = _spans(rows)
+    x0, x_span = _spans(columns)
+    order = torch.argsort(y_span * x_span)  # regions of like size together: windows are as long as the longest
     places, parts = [], []
-    for image in sorted(set(numbers.tolist()) & set(range(data.shape[0]))):
-        plane = data[image]
-        for at in (numbers == image).nonzero().flatten().split(each):
-            y, x = rows[at], columns[at]
-            if sensitive:
-                split = plane.reshape(channels, high, wide, *plane.shape[1:])
-                parts.append(torch.einsum("rih,cijhw,rjw->rcij", y, split, x))
-            else:
-                lines = torch.einsum("rih,chw->rciw", y, plane)
-                parts.append(torch.einsum("rciw,rjw->rcij", lines, x))
-            places.append(at)
-    return out.index_copy(0, torch.cat(places), torch.cat(parts)) if places else out
+    for at in order.split(_TOGETHER):
+        y_at, y_part = _window(rows[at], y0[at], int(y_span[at].max()))
+        x_at, x_part = _window(columns[at], x0[at], int(x_span[at].max()))
+        pixel = (numbers[at].clamp(min=0)[:, None, None] * height + y_at)[:, :, None, :, None] * width
+        pixel = (pixel + x_at[:, None, :, None, :]).flatten(3).flatten(0, 2)
+        part = (y_part[:, :, None, :, None] * x_part[:, None, :, None, :]).flatten(3)
+        part = (part * (numbers[at] >= 0)[:, None, None, None]).flatten(0, 2)
+        if sensitive:
+            pixel = pixel * bins + torch.arange(bins, device=data.device).repeat(len(at)).unsqueeze(1)
+        parts.append(torch.nn.functional.embedding_bag(pixel, table, mode="sum", per_sample_weights=part))
+        places.append(at)
+    if not count:
+        return data.new_zeros((0, channels // bins, high, wide))
+    found = torch.cat(parts).reshape(count, high, wide, channels // bins)[torch.argsort(torch.cat(places))]
+    return found.permute(0, 3, 1, 2).contiguous()
+
+
+def _spans(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The first pixel that counts in each bin (R, bins), and how many one must take from there in a region (R,)."""
+    used = weights != 0
+    size = weights.shape[2]
+    pixel = torch.arange(size, device=weights.device)
+    first = torch.where(used, pixel, size).amin(2).clamp(max=size - 1)
+    last = torch.where(used, pixel, 0).amax(2)
+    return first, (last - first + 1).clamp(min=1).amax(1)
+
+
+def _window(weights: Tensor, first: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """`length` pixels from the first one of each bin, and their weights: (R, bins, length)."""
+    place = first.unsqueeze(2) + torch.arange(length, device=weights.device)
+    inside = place < weights.shape[2]
+    place = place.clamp(max=weights.shape[2] - 1)
+    return place, weights.gather(2, place) * inside
 
 
 def bilinear(data: Tensor, y: Tensor, x: Tensor) -> Tensor:

@@ -54,6 +54,15 @@ def _edges(low: float, high: float, count: int, size: int) -> list[tuple[int, in
     return found
 
 
+def _even(bins: list[tuple[int, int]]) -> bool:
+    """Whether the bins are those that torch's adaptive pooling makes of what lies between the first and the last."""
+    low, count = bins[0][0], len(bins)
+    size = bins[-1][1] - low
+    return size > 0 and all(
+        bin_ == (low + i * size // count, low - (-(i + 1) * size // count)) for i, bin_ in enumerate(bins)
+    )
+
+
 def _half_away(value: float) -> float:
     return float(np.sign(value) * np.floor(abs(value) + 0.5))
 
@@ -77,8 +86,12 @@ def roi_pooling(data: Tensor, rois: Tensor, *, pooled_size: Dims, spatial_scale:
         if not 0 <= image < data.shape[0]:
             raise MXNetError(f"a region is in image {image:g}; there are {data.shape[0]}.")
         plane = data[int(image)]
-        lines = _maxima(plane, _edges(y1, y2, rows, height), 1)
-        found.append(_maxima(lines, _edges(x1, x2, columns, width), 2))
+        y, x = _edges(y1, y2, rows, height), _edges(x1, x2, columns, width)
+        if _even(y) and _even(x):
+            part = plane[:, y[0][0] : y[-1][1], x[0][0] : x[-1][1]]
+            found.append(torch.nn.functional.adaptive_max_pool2d(part, (rows, columns)))
+        else:
+            found.append(_maxima(_maxima(plane, y, 1), x, 2))
     return torch.stack(found) if found else data.new_zeros((0, data.shape[1], rows, columns))
 
 
