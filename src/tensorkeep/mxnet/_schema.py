@@ -327,7 +327,8 @@ def schema(name: str) -> Schema:
     count = row.get("count", "")
     if count and count not in params:  # add_n documents no parameter and takes this one
         params[count] = Param(count, "int", None, False, _int)
-    order = tuple((arg[0], len(arg) == 2) for arg in row["args"])
+    # MXNet's generated signatures have every array before the first parameter.
+    order = (*((name, True) for name in inputs), *((name, False) for name in params))
     return Schema(own, tuple(row["aliases"]), tuple(inputs), params, order, count, variadic, row["tier"])
 
 
