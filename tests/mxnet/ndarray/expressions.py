@@ -54,6 +54,7 @@ def namespace(mx: Any) -> dict[str, Any]:
     return {
         "mx": mx, "nd": nd, "np": np, "autograd": mx.autograd, "after": after, "shares": shares, "pickle": pickle,
         "BF16": np.dtype([("bfloat16", np.uint16)]), "recorded": lambda function: recorded(mx, function),
+        "seeded": lambda function: [mx.random.seed(5), function()],
         "kept": lambda function: kept(mx, function),
         "x": nd.array(np.arange(24, dtype=np.float32).reshape(2, 3, 4)), "v": nd.array([0, 1, 2, 3, 4]),
         "d": d, "c": d.tostype("csr"), "r": d.tostype("row_sparse"),
@@ -811,7 +812,82 @@ type(v).__module__
 type(c).__module__
 """)
 
+RANDOM = expressions("""
+seeded(lambda: nd.random.uniform(shape=(2, 3)))
+seeded(lambda: nd.random.uniform())
+seeded(lambda: nd.random.uniform(-1, 1, 4, dtype="float64"))
+seeded(lambda: nd.random.uniform(low=2, high=3, shape=(2,), ctx=mx.cpu(0)))
+seeded(lambda: nd.random.uniform(out=nd.zeros((3,))))
+seeded(lambda: nd.random.uniform(nd.array([0, 10]), nd.array([1, 20])))
+seeded(lambda: nd.random.uniform(nd.array([0, 10]), nd.array([1, 20]), shape=2))
+seeded(lambda: nd.random.uniform(0, nd.array([1])))
+seeded(lambda: nd.random.uniform("a"))
+seeded(lambda: nd.random.uniform(nd.array([0]), 1))
+seeded(lambda: nd.random.uniform_like(nd.zeros((2, 2))))
+seeded(lambda: nd.random.normal(0, 1, (2, 2)))
+seeded(lambda: nd.random.normal(nd.array([0, 100]), nd.array([1, 1])))
+seeded(lambda: nd.random.randn(2, 3))
+seeded(lambda: nd.random.randn(2, loc=5, scale=0.1))
+seeded(lambda: nd.random.exponential(2, 3))
+seeded(lambda: nd.random.gamma(2, 3, 3))
+seeded(lambda: nd.random.poisson(4, 5))
+seeded(lambda: nd.random.negative_binomial(3, 0.4, 4))
+seeded(lambda: nd.random.generalized_negative_binomial(3, 0.4, 4))
+seeded(lambda: nd.random.randint(0, 10, shape=6))
+seeded(lambda: nd.random.randint(-5, 5, (2, 2), dtype="int64"))
+seeded(lambda: nd.random.multinomial(nd.array([0.2, 0.3, 0.5]), shape=5))
+seeded(lambda: nd.random.multinomial(nd.array([[0, 1], [1, 0]]), get_prob=True))
+seeded(lambda: nd.random.shuffle(nd.arange(6)))
+seeded(lambda: nd.random_uniform(0, 1, shape=(2,)))
+seeded(lambda: nd.uniform(0, 1, shape=(2,)))
+seeded(lambda: mx.random.normal(shape=(2,)))
+seeded(lambda: nd.random.foo)
+""")
+
+NAMESPACES = expressions("""
+nd.linalg.gemm2(w, w)
+nd.linalg_gemm2(w, w)
+nd.linalg.det(nd.array([[[2, 0], [0, 3]]]))
+nd.op.exp(v)
+nd.op.broadcast_add(w, w)
+nd._internal._plus_scalar(v, scalar=2)
+nd._internal._plus_scalar(v, 2)
+nd.image.to_tensor(nd.ones((2, 2, 3), dtype="uint8")).shape
+nd.contrib.isnan(nd.array([float("nan"), 1]))
+nd.sparse.zeros_like(c)
+nd.exp(v)
+nd.exp(data=v)
+nd.exp(v, out=nd.zeros((5,)))
+nd.sum(v, axis=0)
+nd.sum(v, 0)
+nd.FullyConnected(w, w, no_bias=True, num_hidden=3)
+nd.FullyConnected(w, w, v[:3], num_hidden=3)
+nd.FullyConnected(data=w, weight=w, bias=v[:3], num_hidden=3)
+nd.FullyConnected(w, w, None, 3, True)
+nd.Activation(v, "relu")
+nd.Activation(v, act_type="foo")
+nd.Activation(v)
+nd.concat(w, w, dim=1)
+nd.concat(*[w, w], dim=0)
+nd.add_n(w, w, w)
+nd.stack(v, v, axis=1)
+nd.split(w, num_outputs=3)
+nd.topk(w, k=2, ret_typ="both")
+nd.cast(v, dtype="int32")
+nd.cast(v, np.int32)
+nd.dot(w, w, name="foo")
+nd.exp(3)
+nd.exp()
+nd.dot(w, 3)
+nd.broadcast_add(w, x)
+nd.elemwise_add(w, i)
+nd.NDArray is type(v)
+nd.ndarray.NDArray is type(v)
+mx.ndarray.zeros(2)
+mx.nd.ndarray.array([1])
+""")
+
 GROUPS = {
     "indexing": INDEXING, "setting": SETTING, "sharing": SHARING, "arithmetic": ARITHMETIC, "methods": METHODS,
-    "recording": RECORDING, "creation": CREATION, "printing": PRINTING, "sparse": SPARSE, "pickles": PICKLES,
+    "recording": RECORDING, "creation": CREATION, "printing": PRINTING, "sparse": SPARSE, "pickles": PICKLES, "random": RANDOM, "namespaces": NAMESPACES,
 }  # fmt: skip

@@ -25,6 +25,7 @@ MEANT: dict[str, str] = {
     "after(nd.array(3), (), 4)": "a 0-d array can be written, also while NumPy shapes are off",
     "after(nd.array(3), slice(None), nd.array(5))": "a 0-d array can be written, also while NumPy shapes are off",
     "nd.foo": "says what is nearest",
+    "seeded(lambda: nd.random.foo)": "says that tensorkeep lacks it",
     "nd.array([1.5, 3.14159], dtype=BF16)": "the numbers as bfloat16; MXNet takes 1 and 3 for the bits",
     "repr(nd.array([1.5, 3.25], dtype=BF16))": "the numbers as bfloat16; MXNet takes 1 and 3 for the bits",
     "nd.array([nd.array([1, 2]), nd.array([3, 4])])": "NDArrays have __array__ here",
