@@ -115,7 +115,8 @@ def test_numpy_arrays_and_blocks(tmp_path: Path) -> None:
     assert values[1] == "[array([0., 1., 2., 3.])]"
     assert values[2] == "(array([0., 1., 2., 3.]), array([0., 0., 0., 0.]))"
     assert values[3] == "{'x': array([0., 1., 2., 3.]), 'y': array([0., 0., 0., 0.])}"
-    assert re.sub(r"[\s\[\]]+", " ", values[7]) == f"array( {', '.join(['True'] * 20)} )"
+    assert values[7].startswith("array([[ True,  True,")
+    assert values[7].count("True") == 20
 
 
 NET = """
