@@ -259,15 +259,15 @@ def sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
 
-def projected_lstm(x: Any, flat: Any, h: Any, c: Any, size: int, project: int) -> Any:
-    """One layer, one direction, step by step."""
+def projected_lstm(x: Any, flat: Any, h: Any, c: Any, size: int, project: int, bound: float = np.inf) -> Any:
+    """One layer, one direction, step by step; the cell stays between ±bound."""
     shapes = [(4 * size, x.shape[2]), (4 * size, project), (project, size), (4 * size,), (4 * size,)]
     ends = np.cumsum([0, *[int(np.prod(s)) for s in shapes]])
     wi, wh, wr, bi, bh = (flat[a:b].reshape(s) for a, b, s in zip(ends, ends[1:], shapes, strict=False))
     steps = []
     for step in x:
         i, f, g, o = np.split(step @ wi.T + bi + h @ wh.T + bh, 4, axis=1)
-        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        c = np.clip(sigmoid(f) * c + sigmoid(i) * np.tanh(g), -bound, bound)
         h = (sigmoid(o) * np.tanh(c)) @ wr.T
         steps.append(h)
     return np.stack(steps), h, c
@@ -283,6 +283,24 @@ def test_lstm_with_projection_follows_its_formula() -> None:
 
     want = projected_lstm(x.numpy(), flat.numpy(), h[0].numpy(), c[0].numpy(), 3, 2)
     for got, wanted in zip(found, (want[0], want[1][None], want[2][None]), strict=True):
+        close(got, wanted)
+
+
+def test_lstm_keeps_its_cell_between_bounds() -> None:
+    """lstm_state_clip_min and lstm_state_clip_max; bounds that are never reached change nothing, in any layer."""
+    x, h, c = values(4, 2, 5), values(1, 2, 2, seed=1), values(1, 2, 3, seed=2)
+    flat = values(12 * 5 + 12 * 2 + 2 * 3 + 24, seed=3)
+    attrs = {"state_size": 3, "num_layers": 1, "mode": "lstm", "projection_size": 2, "state_outputs": True}
+
+    found = run("RNN", x, flat, h, c, lstm_state_clip_min=-0.2, lstm_state_clip_max=0.2, **attrs)
+
+    want = projected_lstm(x.numpy(), flat.numpy(), h[0].numpy(), c[0].numpy(), 3, 2, 0.2)
+    for got, wanted in zip(found, (want[0], want[1][None], want[2][None]), strict=True):
+        close(got, wanted)
+    deep = {"state_size": 3, "num_layers": 2, "mode": "lstm", "bidirectional": True, "state_outputs": True}
+    arrays = x, values(2 * 12 * (5 + 5) + 2 * 12 * (6 + 5), seed=4), values(4, 2, 3, seed=5), values(4, 2, 3, seed=6)
+    wide = run("RNN", *arrays, lstm_state_clip_max=99.0, **deep)
+    for got, wanted in zip(wide, run("RNN", *arrays, **deep), strict=True):
         close(got, wanted)
 
 
@@ -326,12 +344,12 @@ def test_rnn_drops_between_layers_in_training_only() -> None:
 @pytest.mark.parametrize(
     ("attrs", "text"),
     [
-        ({"mode": "lstm", "lstm_state_clip_min": -1.0}, "are not computed here"),
+        ({"mode": "lstm", "lstm_state_clip_min": -1.0, "lstm_state_clip_nan": True}, "is not computed together"),
         ({"mode": "gru", "projection_size": 2}, "projection_size is for lstm"),
     ],
 )
 def test_rnn_refuses_what_it_does_not_compute(attrs: dict[str, Any], text: str) -> None:
-    """Clipped cells, and projections of other modes than lstm."""
+    """Clipped cells without NaN, and projections of other modes than lstm."""
     states = [values(1, 2, 3)] * (2 if attrs["mode"] == "lstm" else 1)
 
     with pytest.raises(MXNetError, match=text):

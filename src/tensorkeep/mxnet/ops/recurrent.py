@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from math import prod
 from typing import Any
 
@@ -98,13 +98,15 @@ def rnn(
     and lstm's cell. With use_sequence_length, sequence_length (N,) says how many steps of each sample count: what is
     behind them is 0, and the last states are those at their ends; MXNet heeds it on GPUs only. p is the share of
     elements that are dropped between layers in training; the choice follows mx.random.seed, but is not the one that
-    MXNet makes.
+    MXNet makes. lstm_state_clip_min and lstm_state_clip_max bound lstm's cell after each step; MXNet heeds them on GPUs
+    only.
     """
     lstm, ways = mode == "lstm", 2 if bidirectional else 1
     if len(more) != lstm + use_sequence_length:
         raise expects("RNN", 3 + lstm + use_sequence_length, 3 + len(more))
-    if lstm_state_clip_min is not None or lstm_state_clip_max is not None:
-        raise MXNetError("lstm_state_clip_min and lstm_state_clip_max are not computed here.")
+    clipped = lstm and (lstm_state_clip_min is not None or lstm_state_clip_max is not None)
+    if clipped and (use_sequence_length or lstm_state_clip_nan):
+        raise MXNetError("A clipped cell is not computed together with use_sequence_length or lstm_state_clip_nan.")
     if projection_size and not lstm:
         raise MXNetError(f"projection_size is for lstm; mode is {mode}.")
     if data.dim() != 3:
@@ -126,9 +128,40 @@ def rnn(
         weights = flat[each * i : each * (i + 1)]
         grouped += [*weights[:2], *biases[2 * i : 2 * i + 2], *weights[2:]]
     lengths = more[-1] if use_sequence_length else None
-    kernel = _KERNELS[mode] if not projection_size or data.is_cuda else _without_onednn(_KERNELS[mode])
+    kernel = _KERNELS[mode]
+    if clipped:
+        kernel = partial(_clipped_lstm, lstm_state_clip_min, lstm_state_clip_max, each + 2)
+    elif projection_size and not data.is_cuda:
+        kernel = _without_onednn(kernel)
     out, *last = _run(data, states, grouped, kernel, num_layers, bidirectional, p if is_train else 0.0, lengths)
     return (out, *last) if state_outputs else out
+
+
+def _clipped_lstm(
+    low: float | None, high: float | None, each: int, data: Tensor, states: list[Tensor], weights: list[Tensor],
+    biases: bool, layers: int, dropout: float, train: bool, both: bool, batch_first: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """torch.lstm, step by step, with the cell clamped after each; `each` weights for a layer and direction."""
+    hidden, cells, values = [], [], data
+    for layer in range(layers):
+        ways = []
+        for way in range(1 + both):
+            at = layer * (1 + both) + way
+            w_ih, w_hh, b_ih, b_hh, *project = weights[at * each : (at + 1) * each]
+            h, c = states[0][at], states[1][at]
+            gates = torch.nn.functional.linear(values, w_ih, b_ih)
+            steps = []
+            for step in reversed(gates.unbind(0)) if way else gates.unbind(0):
+                i, f, g, o = (step + torch.nn.functional.linear(h, w_hh, b_hh)).chunk(4, 1)
+                c = (torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)).clamp(low, high)
+                h = torch.sigmoid(o) * torch.tanh(c)
+                h = h @ project[0].t() if project else h
+                steps.append(h)
+            ways.append(torch.stack(steps[::-1] if way else steps))
+            hidden.append(h)
+            cells.append(c)
+        values = torch.cat(ways, 2)
+    return values, torch.stack(hidden), torch.stack(cells)
 
 
 def _without_onednn(kernel: Callable[..., Any]) -> Callable[..., Any]:
