@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tensorkeep.mxnet._registry import operator
+from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.ops._rules import axis_of, one_dtype
 
@@ -29,8 +30,8 @@ def _scaled(array: Tensor, alpha: float) -> Tensor:
 
 
 def _vector(array: Tensor) -> Tensor:
-    """A result without dimensions has one in MXNet."""
-    return array if array.dim() else array.reshape(1)
+    """A result without dimensions has one in MXNet, unless NumPy's shapes are on."""
+    return array if array.dim() or state.np_shape else array.reshape(1)
 
 
 def _product(a: Tensor, b: Tensor, transpose_a: bool, transpose_b: bool, alpha: float) -> Tensor:
