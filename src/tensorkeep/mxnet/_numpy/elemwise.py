@@ -51,7 +51,7 @@ def unary(name: str, operator: str) -> Callable[..., Any]:
         if isinstance(x, NUMBERS):
             return number(x)
         if not isinstance(x, self.array):
-            raise unsupported(x)
+            raise self.refusal(full, x)
         return self.call(full, (x,), out)
 
     return _named(function, name, full)

@@ -54,6 +54,10 @@ class Face:
         """Several results as the world gives them: a tuple of arrays; symbols as they are."""
         return tuple(found)
 
+    def refusal(self, operator: str, value: Any) -> TypeError:
+        """The error of a function of one array for what is neither one nor a number."""
+        return unsupported(value)
+
     def length(self, array: Any, axis: int) -> int | None:
         """The size of an axis; None where it is not known."""
         raise NotImplementedError

@@ -225,7 +225,7 @@ class Shapes(Face):
 
     def insert(self, arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
         """The array with values before positions; in flat order without an axis."""
-        number = isinstance(values, NUMBERS)
+        number = isinstance(values, NUMBERS) and isinstance(obj, (slice, *INTEGERS, self.array))
         given = {"val": values} if number else {}
         if not number:
             if not isinstance(arr, self.array):

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from tensorkeep.mxnet._invoke import invoke
 from tensorkeep.mxnet._numpy import Functions
-from tensorkeep.mxnet._numpy.face import OPERATORS, Face
+from tensorkeep.mxnet._numpy.face import OPERATORS, Face, unsupported
 
 __all__ = ["Eager", "EagerFace", "legacy", "refuse"]
 
@@ -32,6 +32,10 @@ class EagerFace(Face):
         if not isinstance(array, self.array):
             raise TypeError(f"type {type(array)} not supported")
         return invoke(OPERATORS[name], (array,), {"scalar": float(number)}, out, self.array)
+
+    def refusal(self, operator: str, value: Any) -> TypeError:
+        """The error of a function of one array for what is neither one nor a number."""
+        return legacy(operator) if hasattr(value, "_t") else unsupported(value)
 
     def length(self, array: Any, axis: int) -> int:
         """The size of an axis."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -225,6 +226,8 @@ class ndarray(NDArray):
 
     def __repr__(self) -> str:
         text = repr(self.asnumpy())
+        if self._t.numel() and ", shape=" in text:
+            text = _SHAPE.sub("", text)  # NumPy 2 adds the shape of long arrays
         dtype = self.dtype
         if "dtype=" in text:
             if dtype == onp.float32:
@@ -280,6 +283,8 @@ for _method, _name in {
 }.items():  # fmt: skip
     setattr(ndarray, f"__{_method}__", _arithmetic(_name, in_place=True))
 ndarray.__name__ = ndarray.__qualname__ = "ndarray"
+
+_SHAPE = re.compile(r",\s*shape=\([^)]*\)")
 
 face = Eager(ndarray)
 """Every function of mx.np as a method."""

@@ -140,7 +140,9 @@ def multinomial(*tensors: Tensor, n: int, pvals: Any = None, size: Any = None, d
     if float(chances[:-1].double().sum()) > 1.0 + 1e-12:
         raise MXNetError("sum(pvals[:-1]) > 1.0")
     count = prod(wanted)
-    unit = serial_uniform(count * n, np.float64).reshape(count, n) if count * n else np.zeros((count, n))
+    # MXNet lays probabilities that are a parameter behind the noise, and draws noise for their places too.
+    extra = len(given) if given is not None else 0
+    unit = serial_uniform(count * n + extra, np.float64)[: count * n].reshape(count, n)
     bounds = np.cumsum(chances.numpy(), dtype=chances.numpy().dtype)
     outcome = np.minimum((bounds[None, None, :] <= unit[:, :, None]).sum(2), len(bounds) - 1)
     found = np.zeros((count, len(bounds)), np.int64)
