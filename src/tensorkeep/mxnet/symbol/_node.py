@@ -96,8 +96,8 @@ class Node:
 
     def check(self) -> None:
         """Raise MXNet's error when the attributes do not fit the operator; the node's name is in its text."""
-        if self.operator is None:
-            return  # it is refused when it is run, with all others that tensorkeep does not compute
+        if self.operator is None or self.op == "Custom":
+            return  # what cannot be computed, or is not registered yet, is refused when it is run
         try:
             _ = self.complete
         except MXNetError as err:
@@ -108,10 +108,20 @@ class Node:
         self.attrs[key] = value
         self._complete = None
 
+    def _answering(self) -> Operator | None:
+        """The operator; None where there is none, or it is a user's class that is not registered yet."""
+        if self.op == "Custom":
+            try:
+                _ = self.complete
+            except MXNetError:
+                return None
+        return self.operator
+
     @property
     def outputs(self) -> int:
         """How many outputs it has, hidden ones included."""
-        return self.operator.outputs(self.complete) if self.operator is not None else self.stored_outputs
+        operator = self._answering()
+        return self.stored_outputs if operator is None else operator.outputs(self.complete)
 
     @property
     def counted(self) -> int:
@@ -121,13 +131,15 @@ class Node:
     @property
     def visible(self) -> int:
         """How many outputs a symbol of it has."""
-        return self.operator.visible(self.complete) if self.operator is not None else self.stored_outputs
+        operator = self._answering()
+        return self.stored_outputs if operator is None else operator.visible(self.complete)
 
     @property
     def mutated(self) -> tuple[int, ...]:
         """The positions of the inputs that it changes."""
-        if self.operator is not None:
-            return self.operator.mutated(self.complete)
+        operator = self._answering()
+        if operator is not None:
+            return operator.mutated(self.complete)
         if self.op in FUSED and self.subgraphs:
             inner = post_order(self.subgraphs[0])
             _, changed = variables(inner)
@@ -137,8 +149,9 @@ class Node:
 
     def input_names(self) -> list[str]:
         """What its inputs are called."""
-        if self.operator is not None:
-            names = self.operator.input_names(self.complete)
+        operator = self._answering()
+        if operator is not None:
+            names = operator.input_names(self.complete)
             pattern = _INPUT_NAMES.get(self.op)
             if pattern is not None:
                 count = next((self.complete[key] for key in ("num_outputs", "num_arrays") if key in self.complete), 0)
@@ -151,7 +164,8 @@ class Node:
         """The full name of an output: "fc1_output"; that of a variable is its own."""
         if self.is_variable:
             return self.name
-        known = output_names(self.op) if self.operator is None else self.operator.named_outputs(self.complete)
+        operator = self._answering()
+        known = output_names(self.op) if operator is None else operator.named_outputs(self.complete)
         if index < len(known):
             suffix = known[index]
         elif self.counted == 1 and self.op != "SliceChannel":
