@@ -42,7 +42,13 @@ _NAMES = {
 def __getattr__(name: str) -> Any:
     value: Any
     if name in _MODULES:
-        value = import_module(f"{__name__}.{_MODULES[name]}")
+        module = f"{__name__}.{_MODULES[name]}"
+        try:
+            value = import_module(module)
+        except ModuleNotFoundError as err:
+            if err.name != module:
+                raise
+            raise missing("mxnet", name, [*_MODULES, *_NAMES, *__all__]) from None
     elif name in _NAMES:
         value = getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
     else:
