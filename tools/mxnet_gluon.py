@@ -2,9 +2,11 @@
 
 python tools/mxnet_gluon.py networks    tests/mxnet/gluon/networks.py → tests/golden/mxnet/gluon/networks.{npz,json}
 python tools/mxnet_gluon.py training    tests/mxnet/gluon/training.py → tests/golden/mxnet/gluon/training.npz
+python tools/mxnet_gluon.py zoo         tests/mxnet/gluon/zoo.py → tests/golden/mxnet/gluon/zoo.npz and zoo.json.xz
 """
 
 import json
+import lzma
 import sys
 import traceback
 import warnings
@@ -50,10 +52,24 @@ def training():
     write("training", arrays, {})
 
 
+def zoo():
+    """Names and shapes of all networks of the model zoo, and what some of them compute."""
+    from zoo import COMPUTED, computed, shapes
+
+    try:
+        mx.gluon.model_zoo.vision.get_model("")
+    except ValueError as err:
+        names = [line.strip() for line in str(err).splitlines()[1:]]
+    listed = json.dumps({name: shapes(mx, name) for name in names}).encode()
+    (GOLDEN / "zoo.json.xz").write_bytes(lzma.compress(listed, preset=9))
+    write("zoo", {name: computed(mx, name) for name in COMPUTED}, {})
+
+
 def write(name, arrays, texts):
     GOLDEN.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(GOLDEN / f"{name}.npz", **arrays)
-    (GOLDEN / f"{name}.json").write_text(json.dumps(texts, indent=0, sort_keys=True) + "\n", "utf-8")
+    if texts:
+        (GOLDEN / f"{name}.json").write_text(json.dumps(texts, indent=0, sort_keys=True) + "\n", "utf-8")
     print(name, len(arrays), "arrays", (GOLDEN / f"{name}.npz").stat().st_size, "bytes")
 
 
