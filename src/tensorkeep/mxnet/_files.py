@@ -10,22 +10,22 @@ import errno
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from tensorkeep.core.bytesource import BufferSource, ByteSource, FileSource
-from tensorkeep.core.dtypes import DTYPES, numpy_dtype
 from tensorkeep.core.foreign import as_tensor
 from tensorkeep.core.plan import TensorSegment, WritePlan
 from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.errors import CorruptFileError, LimitError, SaveError, UnsupportedDataError, UnsupportedFormatError
 from tensorkeep.formats._mxnet_array import CutError, Leaf, dense_header, make_dense, read_array, sparse_header
 from tensorkeep.formats._mxnet_list import MAGIC, START, U64, walk
-from tensorkeep.mxnet._dtypes import NAMES, TORCH
+from tensorkeep.mxnet._dtypes import NAMES
 from tensorkeep.mxnet._invoke import wrap
 from tensorkeep.mxnet._state import settings, state
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.context import Context, cpu
-from tensorkeep.storage.filling import read_into
+from tensorkeep.storage.reading import read_tensors
 from tensorkeep.storage.writing import write_file
 
 __all__ = ["load_arrays", "load_buffer", "read_record", "save_arrays", "write_record"]
@@ -208,54 +208,43 @@ def _arrays(leaves: Sequence[Leaf], placed: dict[int, tuple[int, int]], cls: Any
     from tensorkeep.mxnet.ndarray.sparse import from_parts
 
     tensors: list[Tensor] = []
-    memory: list[torch.Tensor] = []
-
-    def new(leaf: Tensor) -> torch.Tensor:
-        made = torch.empty(leaf.shape, dtype=TORCH[leaf.dtype])
-        tensors.append(leaf)
-        memory.append(made)
-        return made
-
-    made: list[Any] = []
     for leaf in leaves:
         if isinstance(leaf, SparseTensor):
-            parts = [leaf.data, leaf.indices, leaf.indptr]
-            made.append((leaf, [None if part is None else new(part) for part in parts]))
-        else:
-            made.append(None if leaf is None else new(leaf))
-    read_into(tensors, [_numpy(tensor) for tensor in memory])
+            tensors += [part for part in (leaf.data, leaf.indices, leaf.indptr) if part is not None]
+        elif leaf is not None:
+            tensors.append(leaf)
+    values = iter(read_tensors(tensors, verify=False))
     arrays: list[Any] = []
-    for i, found in enumerate(made):
-        ctx = _context(placed.get(i))
-        if found is None:
+    for i, leaf in enumerate(leaves):
+        ctx = _context(placed[i]) if i in placed else _CPU0
+        if leaf is None:
             arrays.append(None)
-        elif isinstance(found, tuple):
-            leaf, parts = found
-            arrays.append(from_parts(leaf.kind, leaf.shape, *[_placed(part, ctx) for part in parts], ctx=ctx))
+        elif isinstance(leaf, SparseTensor):
+            data, indices = (_tensor(next(values), ctx) for _ in range(2))
+            indptr = None if leaf.indptr is None else _tensor(next(values), ctx)
+            arrays.append(from_parts(leaf.kind, leaf.shape, data, indices, indptr, ctx=ctx))
         else:
-            arrays.append(wrap(_placed(found, ctx), ctx, cls))
+            arrays.append(wrap(_tensor(next(values), ctx), ctx, cls))
     return arrays
 
 
-def _numpy(tensor: torch.Tensor) -> Any:
-    """The memory of a new CPU tensor as a NumPy array of the dtype that tensorkeep gives such elements."""
-    if tensor.dtype is torch.bfloat16:
-        return tensor.view(torch.uint16).numpy().view(numpy_dtype(DTYPES["bfloat16"]))
-    return tensor.numpy()
+_CPU0 = cpu(0)
 
 
-def _placed(tensor: torch.Tensor | None, ctx: Context) -> Any:
-    if tensor is None:
-        return None
-    if tensor.dtype is torch.bool:
-        tensor = tensor.view(torch.uint8) != 0  # a byte that is neither 0 nor 1 would break torch
-    return tensor.to(ctx.torch_device)
+def _tensor(values: np.ndarray[Any, Any], ctx: Context) -> torch.Tensor:
+    """A torch tensor in the memory of new values, or of their copy on the GPU of `ctx`."""
+    if values.dtype.kind == "V":  # ml_dtypes' bfloat16
+        tensor = torch.from_numpy(values.view(np.uint16)).view(torch.bfloat16)
+    elif values.dtype.kind == "b":
+        tensor = torch.from_numpy(values.view(np.uint8)) != 0  # a byte that is neither 0 nor 1 would break torch
+    else:
+        tensor = torch.from_numpy(values)
+    return tensor if ctx is _CPU0 else tensor.to(ctx.torch_device)
 
 
-def _context(device: tuple[int, int] | None) -> Context:
+def _context(device: tuple[int, int]) -> Context:
     """Where an array goes that was saved on a device: to that GPU if there is one, else to cpu(0), as MXNet does it."""
-    if device is not None and device[0] == 2:
-        number = device[1]
-        if settings.gpu == "cpu" or (torch.cuda.is_available() and number < torch.cuda.device_count()):
-            return Context("gpu", number)
-    return cpu(0)
+    kind, number = device
+    if kind == 2 and (settings.gpu == "cpu" or (torch.cuda.is_available() and number < torch.cuda.device_count())):
+        return Context("gpu", number)
+    return _CPU0
