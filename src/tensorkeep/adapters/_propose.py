@@ -69,8 +69,9 @@ class Match:
         for pair in self.pairs:
             rule = max((old for old in self.rules if _covers(old, pair.old)), key=len, default=pair.old)
             sure[rule] = min(sure[rule], pair.confidence)
-        width = max(map(len, self.rules), default=0)
-        lines = [f"  {old:<{width}} → {new or '(nothing)'}   {sure[old]:.2f}" for old, new in self.rules.items()]
+        shown = [(old, new or "(nothing)") for old, new in self.rules.items()]
+        left, right = (max((len(pair[side]) for pair in shown), default=0) for side in (0, 1))
+        lines = [f"  {old:<{left}} → {new:<{right}}   {sure[old]:.2f}" for old, new in shown]
         head = f"{len(self.pairs)} pairs, {len(self.missing)} of the model without one, {len(self.extra)} of the file left over"
         if not self.rules and self.pairs:
             head += "; the names are the same, no rule is needed"
