@@ -3,8 +3,10 @@
 python tools/mxnet_symbols.py    tests/mxnet/symbol/cases.py, operators.json → tests/golden/mxnet/symbols.json.xz
 """
 
+import contextlib
 import ctypes
 import importlib.util
+import io
 import json
 import lzma
 import os
@@ -99,6 +101,17 @@ def dtype_names(group):
     return None if group is None else [None if d is None else d.__name__ for d in group]
 
 
+def summary(symbol, shapes):
+    """What print_summary prints; None where it raises."""
+    lines = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(lines):
+            mx.viz.print_summary(symbol, shapes)
+    except Exception:  # noqa: BLE001  # it has no answer for networks without a batch dimension
+        return None
+    return lines.getvalue()
+
+
 def symbols(cases):
     found = {}
     for name, (make, shapes, dtypes) in cases.SYMBOLS.items():
@@ -116,6 +129,7 @@ def symbols(cases):
             "attrs": symbol.attr_dict(),
             "own attrs": symbol.list_attr(),
             "debug": symbol.debug_str(),
+            "summary": summary(symbol, shapes),
             "shapes": symbol.infer_shape(**shapes),
             "partial shapes": symbol.infer_shape_partial(),
             "dtypes": [dtype_names(group) for group in symbol.infer_type(**dtypes)],

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import lzma
+import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,6 +82,44 @@ def test_shapes_and_dtypes_are_inferred_as_by_mxnet(name: str) -> None:
     assert lists(symbol.infer_shape(**shapes)) == want["shapes"]
     found = [None if group is None else [d and d.__name__ for d in group] for group in symbol.infer_type(**dtypes)]
     assert found == want["dtypes"]
+
+
+@pytest.mark.parametrize("name", SYMBOLS)
+def test_a_summary_is_printed_as_mxnet_prints_it(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Layers, output shapes and numbers of parameters."""
+    want = golden()["symbols"][name]["summary"]
+    if want is None:
+        pytest.skip("MXNet has no summary of it")
+
+    mx.viz.print_summary(made(name), SYMBOLS[name][1])
+
+    assert capsys.readouterr().out == want
+
+
+class _Digraph:
+    """Takes what plot_network draws."""
+
+    def __init__(self, name: str, format: str) -> None:
+        self.nodes: dict[str, dict[str, str]] = {}
+        self.edges: list[tuple[str, str, str]] = []
+
+    def node(self, name: str, **attrs: str) -> None:
+        self.nodes[name] = attrs
+
+    def edge(self, tail_name: str, head_name: str, label: str, **attrs: str) -> None:
+        self.edges.append((head_name, tail_name, label))
+
+
+def test_a_network_is_drawn_without_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers and data become boxes, and the edges carry shapes; graphviz itself is replaced."""
+    monkeypatch.setitem(sys.modules, "graphviz", SimpleNamespace(Digraph=_Digraph))
+
+    dot = mx.viz.plot_network(made("mlp"), shape={"data": (4, 5)})
+
+    assert sorted(dot.nodes) == ["activation0", "data", "fullyconnected0", "out", "softmax", "softmax_label"]
+    assert dot.nodes["fullyconnected0"]["label"] == "FullyConnected\n8"
+    assert ("data", "fullyconnected0", "5") in dot.edges
+    assert ("fullyconnected0", "activation0", "8") in dot.edges
 
 
 @pytest.mark.parametrize("name", REFUSED)
