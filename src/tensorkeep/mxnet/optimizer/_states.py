@@ -139,7 +139,7 @@ def _builders() -> dict[str, Callable[[dict[str, Any]], Any]]:
 
 def _builder(cls: type) -> Callable[[dict[str, Any]], Any]:
     def build(state: dict[str, Any]) -> Any:
-        made = object.__new__(cls)
+        made: Any = object.__new__(cls)
         if hasattr(made, "__setstate__"):
             made.__setstate__(state)
         else:
