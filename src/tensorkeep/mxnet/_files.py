@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tensorkeep.core.bytesource import BufferSource, ByteSource, FileSource
-from tensorkeep.core.foreign import as_tensor
+from tensorkeep.core.dtypes import DTYPES, numpy_dtype
 from tensorkeep.core.plan import TensorSegment, WritePlan
 from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.errors import CorruptFileError, LimitError, SaveError, UnsupportedDataError, UnsupportedFormatError
@@ -120,11 +120,16 @@ def _record(array: Any, what: str) -> tuple[bytes, list[Tensor]]:
 
 def tensor_of(tensor: torch.Tensor) -> Tensor:
     """The tensorkeep Tensor of a torch tensor, in its memory where that lies on the CPU in C order."""
-    if NAMES.get(tensor.dtype) is None:
+    name = NAMES.get(tensor.dtype)
+    if name is None:
         raise MXNetError(f"MXNet's files cannot hold elements of {tensor.dtype}.")
-    found = as_tensor(tensor.detach().cpu().contiguous())
-    assert isinstance(found, Tensor)
-    return found
+    if tensor.device.type != "cpu":
+        tensor = tensor.cpu()
+    tensor = tensor.detach().contiguous()
+    dtype = DTYPES[name]
+    if name == "bfloat16":
+        return Tensor(tuple(tensor.shape), dtype, array=tensor.view(torch.uint16).numpy().view(numpy_dtype(dtype)))
+    return Tensor(tuple(tensor.shape), dtype, array=tensor.numpy())
 
 
 def write_record(array: Any) -> bytearray:
