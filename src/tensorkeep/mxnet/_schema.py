@@ -187,6 +187,8 @@ def _dim(value: Value) -> int | None:
 
 
 def _shape(value: Value) -> tuple[int | None, ...]:
+    if type(value) is int:
+        return (value,)
     if type(value) is tuple:
         for item in value:
             if type(item) is not int:
