@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as onp
 
-from tensorkeep.mxnet._numpy.face import NUMBERS, Face, context
+from tensorkeep.mxnet._numpy.face import NUMBERS, Face
 
 __all__ = ["Creation"]
 
@@ -31,12 +31,12 @@ class Creation(Face):
     def zeros(self, shape: Any, dtype: Any = None, order: str = "C", ctx: Any = None) -> Any:
         """Zeros, float32 unless another dtype is said."""
         _c_order(order)
-        return self.call("_npi_zeros", (), shape=shape, ctx=context(ctx), dtype=_dtype(dtype))
+        return self.call("_npi_zeros", (), shape=shape, **self.at(ctx), dtype=_dtype(dtype))
 
     def ones(self, shape: Any, dtype: Any = onp.float32, order: str = "C", ctx: Any = None) -> Any:
         """Ones, float32 unless another dtype is said."""
         _c_order(order)
-        return self.call("_npi_ones", (), shape=shape, ctx=context(ctx), dtype=_dtype(dtype))
+        return self.call("_npi_ones", (), shape=shape, **self.at(ctx), dtype=_dtype(dtype))
 
     def full(
         self, shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", ctx: Any = None, out: Any = None
@@ -49,7 +49,7 @@ class Creation(Face):
         if isinstance(fill_value, bool):
             fill_value = int(fill_value)
             dtype = "bool" if dtype is None else dtype
-        attrs = {"shape": shape, "value": fill_value, "ctx": context(ctx), "dtype": _dtype(dtype)}
+        attrs = {"shape": shape, "value": fill_value, "dtype": _dtype(dtype), **self.at(ctx)}
         return self.call("_npi_full", (), out, **attrs)
 
     def broadcast_to(self, array: Any, shape: Any) -> Any:
@@ -64,7 +64,7 @@ class Creation(Face):
         """A number in every place, with the shape of `a`; its dtype unless another is said."""
         _c_order(order)
         value = int(fill_value) if isinstance(fill_value, bool) else fill_value
-        return self.call("_npi_full_like", (a,), out, fill_value=value, dtype=dtype, ctx=context(ctx))
+        return self.call("_npi_full_like", (a,), out, fill_value=value, dtype=dtype, **self.at(ctx))
 
     def zeros_like(self, a: Any, dtype: Any = None, order: str = "C", ctx: Any = None, out: Any = None) -> Any:
         """Zeros with the shape of `a`."""
@@ -84,7 +84,7 @@ class Creation(Face):
             step = 1
         if step == 0:
             raise ZeroDivisionError("step cannot be 0")
-        return self.call("_npi_arange", (), start=start, stop=stop, step=step, dtype=_dtype(dtype), ctx=context(ctx))
+        return self.call("_npi_arange", (), start=start, stop=stop, step=step, dtype=_dtype(dtype), **self.at(ctx))
 
     def identity(self, n: int, dtype: Any = None, ctx: Any = None) -> Any:
         """A square with ones on its diagonal.
@@ -96,13 +96,13 @@ class Creation(Face):
             raise TypeError("Input 'n' should be an integer")
         if n < 0:
             raise ValueError("Input 'n' cannot be negative")
-        return self.call("_npi_identity", (), shape=(n, n), ctx=context(ctx), dtype=_dtype(dtype))
+        return self.call("_npi_identity", (), shape=(n, n), **self.at(ctx), dtype=_dtype(dtype))
 
     def eye(self, N: int, M: Any = None, k: int = 0, dtype: Any = onp.float32, **kwargs: Any) -> Any:
         """Ones on the k-th diagonal of an N × M array."""
         if "order" in kwargs:
             raise NotImplementedError("function eye does not support parameter order")
-        return self.call("_npi_eye", (), N=N, M=M, k=k, ctx=context(kwargs.pop("ctx", None)), dtype=_dtype(dtype))
+        return self.call("_npi_eye", (), N=N, M=M, k=k, **self.at(kwargs.pop("ctx", None)), dtype=_dtype(dtype))
 
     def linspace(
         self, start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
@@ -112,7 +112,7 @@ class Creation(Face):
         self._bounds(start, stop, "start and stop only support int", (list, onp.ndarray, self.array))
         self._first_axis(axis)
         attrs = {"start": start, "stop": stop, "num": num, "endpoint": endpoint}
-        found = self.call("_npi_linspace", (), **attrs, ctx=context(ctx), dtype=dtype)
+        found = self.call("_npi_linspace", (), **attrs, **self.at(ctx), dtype=dtype)
         return (found, (stop - start) / (num - 1)) if retstep else found
 
     def logspace(
@@ -123,7 +123,7 @@ class Creation(Face):
         self._bounds(start, stop, "start and stop only support int and float", (list, tuple, onp.ndarray, self.array))
         self._first_axis(axis)
         attrs = {"start": start, "stop": stop, "num": num, "endpoint": endpoint, "base": base}
-        return self.call("_npi_logspace", (), **attrs, ctx=context(ctx), dtype=dtype)
+        return self.call("_npi_logspace", (), **attrs, **self.at(ctx), dtype=dtype)
 
     @staticmethod
     def _bounds(start: Any, stop: Any, text: str, arrays: Any) -> None:
@@ -139,19 +139,19 @@ class Creation(Face):
         """The position of each element of a grid: one row for each axis."""
         if not isinstance(dimensions, (tuple, list)):
             raise ValueError("The dimensions must be sequence of ints")
-        return self.call("_npi_indices", (), dimensions=dimensions, dtype=_dtype(dtype), ctx=context(ctx))
+        return self.call("_npi_indices", (), dimensions=dimensions, dtype=_dtype(dtype), **self.at(ctx))
 
     def hanning(self, M: int, dtype: Any = onp.float32, ctx: Any = None) -> Any:
         """The Hanning window of M points."""
-        return self.call("_npi_hanning", (), M=M, dtype=_dtype(dtype), ctx=context(ctx))
+        return self.call("_npi_hanning", (), M=M, dtype=_dtype(dtype), **self.at(ctx))
 
     def hamming(self, M: int, dtype: Any = onp.float32, ctx: Any = None) -> Any:
         """The Hamming window of M points."""
-        return self.call("_npi_hamming", (), M=M, dtype=_dtype(dtype), ctx=context(ctx))
+        return self.call("_npi_hamming", (), M=M, dtype=_dtype(dtype), **self.at(ctx))
 
     def blackman(self, M: int, dtype: Any = onp.float32, ctx: Any = None) -> Any:
         """The Blackman window of M points."""
-        return self.call("_npi_blackman", (), M=M, dtype=_dtype(dtype), ctx=context(ctx))
+        return self.call("_npi_blackman", (), M=M, dtype=_dtype(dtype), **self.at(ctx))
 
     def tril(self, m: Any, k: int = 0) -> Any:
         """The array with zeros above its k-th diagonal."""

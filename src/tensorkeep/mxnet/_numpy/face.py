@@ -50,6 +50,10 @@ class Face:
         """An operator of an array and a number; `left` says that the number stands there."""
         raise NotImplementedError
 
+    def at(self, ctx: Any) -> dict[str, Any]:
+        """The attribute `ctx` of an operator that makes arrays: nothing where it is the current context anyway."""
+        return {} if ctx is None else {"ctx": ctx}
+
     def several(self, found: Any) -> Any:
         """Several results as the world gives them: a tuple of arrays; symbols as they are."""
         return tuple(found)

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as onp
 
-from tensorkeep.mxnet._numpy.face import Face, context
+from tensorkeep.mxnet._numpy.face import Face
 
 __all__ = ["ExtensionRandom", "Random"]
 
 
 class _Drawing(Face):
     """How a function of a distribution calls its operator."""
+
+    def _typed(self, ctx: Any, dtype: Any) -> dict[str, Any]:
+        return {"dtype": "float32" if dtype is None else dtype, **self.at(ctx)}
 
     def _drawn(
         self, name: str, words: tuple[str, ...], values: tuple[Any, ...], size: Any, out: Any, **attrs: Any
@@ -21,10 +24,6 @@ class _Drawing(Face):
         arrays = tuple(value for value in values if isinstance(value, self.array))
         numbers = {w: None if isinstance(v, self.array) else v for w, v in zip(words, values, strict=True)}
         return self.call(name, arrays, out, **numbers, size=None if size == () else size, **attrs)
-
-
-def _typed(ctx: Any, dtype: Any) -> dict[str, Any]:
-    return {"ctx": context(ctx), "dtype": "float32" if dtype is None else dtype}
 
 
 class Random(_Drawing):
@@ -37,13 +36,13 @@ class Random(_Drawing):
         low, high = (0, low) if high is None else (low, high)
         shape = () if size is None else size
         kind = "int64" if dtype in (None, "int", int) else dtype
-        return self.call("_npi_random_randint", (), out, low=low, high=high, shape=shape, dtype=kind, ctx=context(ctx))
+        return self.call("_npi_random_randint", (), out, low=low, high=high, shape=shape, dtype=kind, **self.at(ctx))
 
     def uniform(
         self, low: Any = 0.0, high: Any = 1.0, size: Any = None, dtype: Any = None, ctx: Any = None, out: Any = None
     ) -> Any:
         """Values of the uniform distribution over low … high (high excluded)."""
-        return self._drawn("_npi_uniform", ("low", "high"), (low, high), size, out, **_typed(ctx, dtype))
+        return self._drawn("_npi_uniform", ("low", "high"), (low, high), size, out, **self._typed(ctx, dtype))
 
     def rand(self, *size: int, **kwargs: Any) -> Any:
         """rand(2, 3): values of the uniform distribution over 0 … 1 in that shape."""
@@ -53,7 +52,7 @@ class Random(_Drawing):
         self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None, dtype: Any = None, ctx: Any = None, out: Any = None
     ) -> Any:
         """Values of the normal distribution with mean loc and standard deviation scale."""
-        return self._drawn("_npi_normal", ("loc", "scale"), (loc, scale), size, out, **_typed(ctx, dtype))
+        return self._drawn("_npi_normal", ("loc", "scale"), (loc, scale), size, out, **self._typed(ctx, dtype))
 
     def randn(self, *size: int, **kwargs: Any) -> Any:
         """randn(2, 3): values of the standard normal distribution in that shape."""
@@ -88,27 +87,27 @@ class Random(_Drawing):
 
     def logistic(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None, ctx: Any = None, out: Any = None) -> Any:
         """Values of the logistic distribution."""
-        return self._drawn("_npi_logistic", ("loc", "scale"), (loc, scale), size, out, ctx=context(ctx))
+        return self._drawn("_npi_logistic", ("loc", "scale"), (loc, scale), size, out, **self.at(ctx))
 
     def gumbel(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None, ctx: Any = None, out: Any = None) -> Any:
         """Values of the Gumbel distribution."""
-        return self._drawn("_npi_gumbel", ("loc", "scale"), (loc, scale), size, out, ctx=context(ctx))
+        return self._drawn("_npi_gumbel", ("loc", "scale"), (loc, scale), size, out, **self.at(ctx))
 
     def rayleigh(self, scale: Any = 1.0, size: Any = None, ctx: Any = None, out: Any = None) -> Any:
         """Values of the Rayleigh distribution."""
-        return self._drawn("_npi_rayleigh", ("scale",), (scale,), size, out, ctx=context(ctx))
+        return self._drawn("_npi_rayleigh", ("scale",), (scale,), size, out, **self.at(ctx))
 
     def exponential(self, scale: Any = 1.0, size: Any = None, ctx: Any = None, out: Any = None) -> Any:
         """Values of the exponential distribution with mean `scale`."""
-        return self._drawn("_npi_exponential", ("scale",), (scale,), size, out, ctx=context(ctx))
+        return self._drawn("_npi_exponential", ("scale",), (scale,), size, out, **self.at(ctx))
 
     def weibull(self, a: Any, size: Any = None, ctx: Any = None, out: Any = None) -> Any:
         """Values of the Weibull distribution with scale 1."""
-        return self._drawn("_npi_weibull", ("a",), (a,), size, out, ctx=context(ctx))
+        return self._drawn("_npi_weibull", ("a",), (a,), size, out, **self.at(ctx))
 
     def pareto(self, a: Any, size: Any = None, ctx: Any = None, out: Any = None) -> Any:
         """Values of the Pareto II distribution."""
-        return self._drawn("_npi_pareto", ("a",), (a,), size, out, ctx=context(ctx))
+        return self._drawn("_npi_pareto", ("a",), (a,), size, out, **self.at(ctx))
 
     def power(self, a: Any, size: Any = None) -> Any:
         """Values in [0, 1] of the power distribution with exponent a - 1."""
@@ -119,7 +118,7 @@ class Random(_Drawing):
     ) -> Any:
         """Values of the gamma distribution; no gradient flows to its parameters."""
         size = out.shape if out is not None else size
-        return self._drawn("_npi_gamma", ("shape", "scale"), (shape, scale), size, out, **_typed(ctx, dtype))
+        return self._drawn("_npi_gamma", ("shape", "scale"), (shape, scale), size, out, **self._typed(ctx, dtype))
 
     def beta(self, a: Any, b: Any, size: Any = None, dtype: Any = None, ctx: Any = None) -> Any:
         """Values of the beta distribution."""
@@ -152,7 +151,7 @@ class Random(_Drawing):
         if isinstance(a, self.array):
             places = self.call("_npi_choice", (a, *weights), a=None, ctx=None, **attrs)
             return self.call("_npi_take", (a, places))
-        return self.call("_npi_choice", weights, out, a=a, ctx=context(ctx), **attrs)
+        return self.call("_npi_choice", weights, out, a=a, **self.at(ctx), **attrs)
 
     def shuffle(self, x: Any) -> None:
         """Put the rows of x in another order, in place."""
@@ -171,7 +170,7 @@ class ExtensionRandom(_Drawing):
                 f"Either `prob` or `logit` must be specified, but not both. Received prob={prob}, logit={logit}"
             )
         value, word = (prob, "prob") if logit is None else (logit, "logit")
-        attrs = {"ctx": context(ctx), "dtype": "float32" if dtype is None else dtype, "is_logit": logit is not None}
+        attrs = {"dtype": "float32" if dtype is None else dtype, "is_logit": logit is not None, **self.at(ctx)}
         size = None if size == () else size
         if isinstance(value, self.array):
             return self.call("_npi_bernoulli", (value,), out, prob=None, logit=None, size=size, **attrs)
@@ -181,10 +180,12 @@ class ExtensionRandom(_Drawing):
         self, low: Any = 0.0, high: Any = 1.0, batch_shape: Any = None, dtype: Any = None, ctx: Any = None
     ) -> Any:
         """Values of the uniform distribution over low … high: `batch_shape` of them for each pair of parameters."""
-        return self._drawn("_npi_uniform_n", ("low", "high"), (low, high), batch_shape, None, **_typed(ctx, dtype))
+        return self._drawn("_npi_uniform_n", ("low", "high"), (low, high), batch_shape, None, **self._typed(ctx, dtype))
 
     def normal_n(
         self, loc: Any = 0.0, scale: Any = 1.0, batch_shape: Any = None, dtype: Any = None, ctx: Any = None
     ) -> Any:
         """Values of the normal distribution: `batch_shape` of them for each pair of parameters."""
-        return self._drawn("_npi_normal_n", ("loc", "scale"), (loc, scale), batch_shape, None, **_typed(ctx, dtype))
+        return self._drawn(
+            "_npi_normal_n", ("loc", "scale"), (loc, scale), batch_shape, None, **self._typed(ctx, dtype)
+        )

@@ -25,6 +25,10 @@ def get(tensor: torch.Tensor, key: Any) -> torch.Tensor:
         if key.__class__ is int and key >= tensor.shape[0]:
             raise IndexError(f"index {key} is out of bounds for axis 0 with size {tensor.shape[0]}")
         return getitem(tensor, key)
+    if key.__class__ is tuple and key and tensor.is_contiguous():
+        found = _quick(tensor, key)
+        if found is not None:
+            return found
     mask = _mask(key)
     if mask is not None:
         return _picked(tensor, mask.to(tensor.device))
@@ -40,6 +44,22 @@ def get(tensor: torch.Tensor, key: Any) -> torch.Tensor:
         if () in [item for item in key if isinstance(item, (tuple, list)) and not item]:
             return _emptied(tensor, key)
     return getitem(tensor, key)
+
+
+def _quick(tensor: torch.Tensor, key: tuple[Any, ...]) -> torch.Tensor | None:
+    """What numbers, and slices that go forwards, pick; None for any other key and for one that does not fit."""
+    for item in key:
+        kind = item.__class__
+        if kind is slice:
+            if item.step is not None and item.step.__class__ is int and item.step < 1:
+                return None
+        elif kind is not int:
+            return None
+    try:
+        view = tensor[key]
+    except (IndexError, TypeError):
+        return None  # the careful way has MXNet's sentence
+    return view if view.is_contiguous() else view.contiguous()
 
 
 def set_(array: Any, key: Any, value: Any) -> None:

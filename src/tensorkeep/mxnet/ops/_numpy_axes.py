@@ -38,6 +38,8 @@ def reduced_axes(data: Tensor, axis: tuple[int, ...] | None) -> list[int]:
     rank = data.dim()
     if axis is None:
         return list(range(rank))
+    if len(axis) == 1 and -rank <= axis[0] < rank:
+        return [axis[0] % rank]
     found = sorted(a + rank if a < 0 else a for a in axis)
     if found and found[-1] >= rank and rank:
         raise MXNetError(f"Reduction axis {found[-1]} Exceeds input dimensions {listed(data.shape)}")

@@ -17,6 +17,10 @@ from tensorkeep.mxnet.ops._numpy_types import named
 Names = Sequence[str | None]
 
 
+_PLAIN = (torch.float32, torch.float64, torch.float16, torch.int64)
+"""Dtypes that torch adds up in themselves."""
+
+
 def _no_initial(initial: float | None) -> None:
     if initial is not None:
         raise MXNetError("initial is not supported yet")
@@ -55,6 +59,8 @@ def sum_(
 ) -> Tensor:  # fmt: skip
     """The sum over axes, all of them by default."""
     _no_initial(initial)
+    if axis is None and dtype is None and not keepdims and a.dtype in _PLAIN:
+        return torch.sum(a)
     target = TORCH[dtype] if dtype else torch.int64 if a.dtype is torch.bool else a.dtype
     axes = reduced_axes(a, axis)
     if not axes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import torch
@@ -27,17 +26,18 @@ def copy(a: Tensor) -> Tensor:
 @operator("_np_reshape", view=True)
 def reshape(a: Tensor, *, newshape: tuple[int, ...], order: str = "C") -> Tensor:
     """The elements in another shape; one dimension may be -1: what is left."""
-    strange = next((n for n in newshape if n < -1), None)
-    if strange is not None:
-        raise MXNetError("The shape dimension size to inferred must be -1")
+    try:
+        return torch.reshape(a, newshape)
+    except RuntimeError as err:
+        raise _misfit(a, newshape) from err
+
+
+def _misfit(a: Tensor, newshape: tuple[int, ...]) -> MXNetError:
+    if min(newshape, default=0) < -1:
+        return MXNetError("The shape dimension size to inferred must be -1")
     if newshape.count(-1) > 1:
-        raise MXNetError("Can only specify one unknown dimension")
-    size, known = a.numel(), prod(n for n in newshape if n != -1)
-    if -1 in newshape and (known == 0 or size % known):
-        raise MXNetError(f"Cannot reshape array of size {size} into shape {like(newshape)}")
-    if -1 not in newshape and known != size:
-        raise MXNetError(f"Cannot reshape array of size {size} into shape {like(newshape)}")
-    return torch.reshape(a, newshape)
+        return MXNetError("Can only specify one unknown dimension")
+    return MXNetError(f"Cannot reshape array of size {a.numel()} into shape {like(newshape)}")
 
 
 @operator("_np_squeeze", view=True)
@@ -156,17 +156,26 @@ def one_dtype(arrays: Sequence[Tensor]) -> None:
 
 
 def _joined(arrays: Sequence[Tensor], axis: int) -> Tensor:
-    one_dtype(arrays)
     first = arrays[0]
-    rank = first.dim()
-    if not -rank <= axis < rank:
-        raise MXNetError(f"axis {axis} is out of bounds for array of dimension {rank}")
-    axis %= rank
-    wanted = [-1 if i == axis else n for i, n in enumerate(first.shape)]
+    dtype, rank = first.dtype, first.dim()
     for array in arrays:
-        if array.dim() != rank or any(n not in (m, -1) for n, m in zip(wanted, array.shape, strict=True)):
-            raise MXNetError(f"Incompatible input shape: expected {like(wanted)}, got {like(array.shape)}")
-    return torch.cat(arrays, axis)
+        if array.dtype is not dtype:
+            raise differ(array.dtype, dtype)
+        if array.dim() != rank:
+            raise _unjoinable(first, array, axis)
+    try:
+        return torch.cat(arrays, axis)
+    except (RuntimeError, IndexError) as err:
+        if not -rank <= axis < rank:
+            raise MXNetError(f"axis {axis} is out of bounds for array of dimension {rank}") from err
+        raise _unjoinable(first, next((t for t in arrays if t.shape != first.shape), first), axis) from err
+
+
+def _unjoinable(first: Tensor, other: Tensor, axis: int) -> MXNetError:
+    wanted = list(first.shape)
+    if wanted:
+        wanted[axis % len(wanted)] = -1
+    return MXNetError(f"Incompatible input shape: expected {like(wanted)}, got {like(other.shape)}")
 
 
 @operator("_npi_concatenate")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NoReturn
 
 from tensorkeep.mxnet._numpy import Functions
-from tensorkeep.mxnet._numpy.face import INTEGERS, OPERATORS, Face
+from tensorkeep.mxnet._numpy.face import INTEGERS, OPERATORS, Face, context
 from tensorkeep.mxnet.base import claim
 from tensorkeep.mxnet.numpy._eager import legacy
 from tensorkeep.mxnet.numpy._methods import add_methods
@@ -198,6 +198,10 @@ class SymbolicFace(Face):
         """
         whole = isinstance(number, INTEGERS) and not left
         return self.call(name, (array,), out, scalar=float(number), is_int=whole)
+
+    def at(self, ctx: Any) -> dict[str, Any]:
+        """The context, which MXNet always writes into the node."""
+        return {"ctx": context(ctx)}
 
     def several(self, found: Any) -> Any:
         """Several symbols, as a list; one as it is."""
