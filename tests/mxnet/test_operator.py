@@ -197,3 +197,14 @@ def test_operator_arguments_are_told_in_mxnets_words() -> None:
     )  # fmt: skip
     assert arguments("Concat").types == ["NDArray-or-Symbol[]", "int, required", "int, optional, default='1'"]
     assert "Activation" in mx.operator.get_all_registered_operators()
+
+
+def test_a_network_with_an_unknown_class_is_loaded_but_not_run() -> None:
+    """Its names and its text are there; running it lists what is missing."""
+    text = mx.sym.Custom(mx.sym.var("d"), op_type="test_sigmoid", name="foo").tojson()
+    symbol = mx.sym.load_json(text.replace("test_sigmoid", "test_unknown"))
+
+    assert symbol.list_arguments() == ["d"]
+    assert '"op_type": "test_unknown"' in symbol.tojson()
+    with pytest.raises(RuntimeError, match="Custom"):
+        symbol.bind(mx.cpu(), {"d": mx.nd.array([1])}).forward()

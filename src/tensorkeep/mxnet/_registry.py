@@ -126,6 +126,10 @@ class Operator:
         """How many of the outputs a caller gets; the others (BatchNorm's mean and variance) serve backward."""
         return self._visible if isinstance(self._visible, int) else self._visible(complete)
 
+    def computes(self, attrs: Attrs) -> bool:
+        """Whether it can be computed with these attributes; a node where it cannot is loaded, but not run."""
+        return True
+
     def mutated(self, complete: Attrs) -> tuple[int, ...]:
         """The positions of the inputs that it changes in a network."""
         return self.mutates

@@ -116,6 +116,11 @@ def register(reg_name: str) -> Callable[[type[CustomOpProp]], type[CustomOpProp]
 register("custom_op")(CustomOpProp)
 
 
+def is_registered(op_type: str) -> bool:
+    """Whether a class is registered under this name."""
+    return op_type in _CLASSES
+
+
 def find_class(op_type: str) -> Callable[..., CustomOpProp]:
     """The registered class.
 

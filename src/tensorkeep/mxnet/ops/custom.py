@@ -28,6 +28,11 @@ class _Custom(Operator):
 
     __slots__ = ()
 
+    def computes(self, attrs: Attrs) -> bool:
+        from tensorkeep.mxnet.operator import is_registered
+
+        return is_registered(attrs.get("op_type", ""))
+
     def parse(self, attrs: Attrs) -> Attrs:
         from tensorkeep.mxnet._custom import CustomCall
 
@@ -38,7 +43,7 @@ class _Custom(Operator):
         return self.parse(attrs)
 
     def input_names(self, complete: Attrs) -> list[str]:
-        call: CustomCall = complete["call"]
+        call: CustomCall = (complete if "call" in complete else self.parse(complete))["call"]
         return [*call.arguments, *call.states]
 
     def outputs(self, complete: Attrs) -> int:

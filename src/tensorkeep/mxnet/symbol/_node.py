@@ -49,6 +49,8 @@ class Node:
         self.operator: Operator | None = None if op == "null" else find(op)
         if self.operator is not None:
             self.op = self.operator.name
+            if not self.operator.computes(attrs):
+                self.operator = None
         self.name = name
         self.attrs = attrs
         self.inputs: list[Entry] = []
