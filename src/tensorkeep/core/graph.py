@@ -249,6 +249,8 @@ _OUTPUT_NAMES: dict[str, tuple[str, ...]] = {
     "_contrib_calibrate_entropy": ("threshold", "divergence"),
     "_contrib_hawkesll": ("output", "out_state"),
     "_contrib_quantize_asym": ("output", "scale", "shift"),
+    "_sg_mkldnn_conv": ("output", "output_min", "output_max"),
+    "_sg_mkldnn_fully_connected": _QUANTIZED,
     "_npi_std": ("std", "mean"),
     "_npi_var": ("var", "mean"),
 }

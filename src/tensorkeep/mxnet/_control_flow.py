@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from tensorkeep.mxnet._fused import eight_bit, is_eight_bit, kind_of
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.symbol._node import FUSED, Entry, Node, post_order
 
@@ -74,17 +75,17 @@ def control_flow(node: Node, runs: Sequence[Run]) -> Callable[..., tuple[torch.T
 
 
 def _check_fused(node: Node) -> None:
-    if node.attrs.get("quantized", "false").lower() in ("true", "1"):
-        raise MXNetError(
-            f"{node.op} {node.name} computes with 8-bit values, which tensorkeep does not do for fused operators. "
-            "Load the model that was quantized instead, or save it without the MKLDNN backend."
-        )
-    if len(_variables(node.subgraphs[0])) != len(node.inputs):
+    ranges = 0 if not is_eight_bit(node) else 2  # at least
+    if len(node.inputs) < len(_variables(node.subgraphs[0])) + ranges or (
+        not ranges and len(_variables(node.subgraphs[0])) != len(node.inputs)
+    ):
         raise MXNetError(f"{node.op} {node.name}: its {len(node.inputs)} inputs do not fit the variables of its body.")
 
 
 def _fused(node: Node, runs: Sequence[Run]) -> Callable[..., tuple[torch.Tensor, ...]]:
     _check_fused(node)
+    if is_eight_bit(node):
+        return eight_bit(node)
     (body,) = runs
 
     def run(*tensors: torch.Tensor, is_train: bool) -> tuple[torch.Tensor, ...]:
@@ -192,7 +193,13 @@ def body_facts(
     count = len(node.inputs)
     if node.op in FUSED:
         _check_fused(node)
-        return found, through(node.subgraphs[0], list(range(count)))
+        inner = list(range(len(_variables(node.subgraphs[0]))))
+        if not is_eight_bit(node):
+            return found, through(node.subgraphs[0], inner)
+        if any(isinstance(fact, str) for fact in ins):  # dtypes: those of the body are of its float twin
+            return found, [kind_of(node), "float32", "float32"]
+        found[inner[-1] + 1 :] = [fact or (1,) for fact in found[inner[-1] + 1 :]]
+        return found, [*through(node.subgraphs[0], inner), (1,), (1,)]
     if node.op == "_while_loop":
         n_out = _number(node, "num_out_data")
         through(node.subgraphs[0], _places(node, "cond_input_locs", node.subgraphs[0], count))
