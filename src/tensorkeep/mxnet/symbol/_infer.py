@@ -168,8 +168,9 @@ def _shape_step(node: Node, shapes: Shapes) -> bool:
         raise MXNetError(f"Error in operator {node.name}: {err}") from err
     if node.op in _FROM_OUTPUT and known(outs[0]) and not all(map(known, found_in)):
         found_in = _FROM_OUTPUT[node.op](list(found_in), outs[0], complete)
-    if node.op in _BATCH_FIRST and outs[0] is not None and found_in[0] is not None:
-        found_in = [(max(found_in[0][0], outs[0][0]), *found_in[0][1:]), *found_in[1:]]
+    data = found_in[0] if node.op in _BATCH_FIRST else None
+    if outs[0] is not None and data is not None and len(data) > 1 and data[0] < 0:
+        found_in = [(outs[0][0], *data[1:]), *found_in[1:]]
     changed = False
     for key, old, new in zip(keys, ins, found_in, strict=False):
         changed = _assign(shapes, key, old, new, node) or changed
