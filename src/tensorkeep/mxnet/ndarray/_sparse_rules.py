@@ -15,8 +15,14 @@ from tensorkeep.mxnet._invoke import invoke, wrap
 from tensorkeep.mxnet._registry import Operator
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.ndarray._sparse_array import (
+    BaseSparseNDArray,
+    CSRNDArray,
+    RowSparseNDArray,
+    csr_parts,
+    from_parts,
+)
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
-from tensorkeep.mxnet.ndarray.sparse import BaseSparseNDArray, CSRNDArray, RowSparseNDArray, csr_parts, from_parts
 
 __all__ = ["compute"]
 
