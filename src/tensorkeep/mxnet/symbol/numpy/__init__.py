@@ -12,6 +12,7 @@ from tensorkeep.mxnet.symbol.numpy._symbol import _Symbol, face
 _ONLY_EAGER = frozenset({"nonzero"})
 """MXNet has them for arrays only: how many results there are depends on values."""
 _FUNCTIONS = {name: f for name, f in functions_of(face, Functions).items() if name not in _ONLY_EAGER}
+_CUSTOM = frozenset({"empty_like", "resize", "unravel_index"})
 _MODULES = ("linalg", "random")
 
 __all__ = ["_Symbol"]
@@ -23,6 +24,11 @@ globals().update(_FUNCTIONS)
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
+    if name in _CUSTOM:
+        raise AttributeError(
+            f"module 'mxnet.symbol.numpy' has no attribute '{name}': MXNet composes a Custom operator in Python for it, "
+            f"which a graph of tensorkeep cannot hold. Use mx.np.{name} on arrays, outside of the graph."
+        )
     raise missing("mxnet.symbol.numpy", name, __all__)
 
 
