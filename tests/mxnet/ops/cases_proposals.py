@@ -25,6 +25,13 @@ CASES = [
         "_contrib_Proposal", (Rand((1, 24, 2, 2), "float32", "uniform", 0, 1), Rand((1, 48, 2, 2)), INFO),
         {"rpn_post_nms_top_n": 5}, grad=False,
     ),
+    *(
+        Case(
+            "_contrib_Proposal", (PROBS, MOVES, Given([[height, width, 1.0]])),
+            {**SMALL, "rpn_post_nms_top_n": 30, "threshold": 0.9, "output_score": True}, grad=False,
+        )
+        for height, width in [(8, 20), (16, 11), (9, 9)]
+    ),
     Case("_contrib_Proposal", TWO, {**SMALL, "rpn_post_nms_top_n": 6}, error=True),
     *(
         Case("_contrib_MultiProposal", TWO, {**SMALL, "rpn_post_nms_top_n": 6, **attrs}, grad=False)

@@ -53,7 +53,7 @@ def suppress(
     areas = area(boxes, center, border)
     corners = to_corner(boxes) if center else boxes
     left = torch.arange(len(boxes), device=boxes.device)
-    kept = []
+    kept: list[Tensor] = []
     while len(left) and len(kept) != most:
         first, left = left[0], left[1:]
         kept.append(first)

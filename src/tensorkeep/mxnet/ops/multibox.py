@@ -162,7 +162,6 @@ def _matches(overlaps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor
         if float(left[anchor, truth]) <= 1e-6:
             break
         match[anchor], forced[anchor] = truth, True
-        best[anchor] = overlaps[anchor, truth]
         left[anchor, :] = -1
         left[:, truth] = -1
     return match, best, positive | forced
