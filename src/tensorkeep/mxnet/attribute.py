@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ class AttrScope(metaclass=_Current):
     """
 
     _current: ClassVar[Any] = threading.local()
+    _subgraph_names: ClassVar[dict[str, int]] = defaultdict(int)  # how many loop bodies of each name there are
 
     def __init__(self, **kwargs: str) -> None:
         for value in kwargs.values():

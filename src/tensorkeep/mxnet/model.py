@@ -97,6 +97,23 @@ def _create_kvstore(kvstore: Any, num_device: int, arg_params: Mapping[str, Any]
     return store, on_kvstore
 
 
+def _create_sparse_kvstore(kvstore: Any) -> tuple[Any, bool]:
+    """The key-value store for row-sparse parameters, which it updates itself."""
+    if isinstance(kvstore, str):
+        from tensorkeep.mxnet import kvstore as kvs
+
+        kvstore = kvs.create(kvstore)
+    elif not hasattr(kvstore, "pushpull"):
+        raise TypeError(
+            f"Cannot create '{kvstore}' KVStore with row_sparse parameters. The type must be KVStore or str."
+        )
+    assert kvstore.is_capable("optimizer"), (
+        "KVStore with sparse weight requires optimizer support. However, type(kv) does not support optimizer. Please "
+        "consider other kvstore backends (e.g. dist_device) instead."
+    )
+    return kvstore, True
+
+
 def _initialize_kvstore(
     kvstore: Any, param_arrays: Any, arg_params: Any, param_names: Sequence[str], update_on_kvstore: bool
 ) -> None:

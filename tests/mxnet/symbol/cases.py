@@ -126,6 +126,46 @@ def _convolutional_cell(mx: Any) -> Any:
     return mx.sym.Group(outputs)
 
 
+def _loop(mx: Any) -> Any:
+    w = mx.sym.var("w")
+    z = mx.sym.exp(w)
+
+    def body(x: Any, states: Any) -> Any:
+        return [x + states[0] * w, states[1]], [x * z + states[0], states[1] + 1]
+
+    outputs, states = mx.sym.contrib.foreach(body, mx.sym.var("data"), [mx.sym.var("a"), mx.sym.var("b")])
+    return mx.sym.Group([*outputs, *states])
+
+
+def _loop_of_layers(mx: Any) -> Any:
+    def body(x: Any, state: Any) -> Any:
+        return mx.sym.FullyConnected(x, num_hidden=4, name="fc") + state, state * 2
+
+    return mx.sym.Group(list(mx.sym.contrib.foreach(body, mx.sym.var("data"), mx.sym.var("init"))))
+
+
+def _nested_loops(mx: Any) -> Any:
+    def outer(x: Any, state: Any) -> Any:
+        return mx.sym.contrib.foreach(lambda y, inner: (y + inner, inner * 2), x, state)
+
+    return mx.sym.Group(list(mx.sym.contrib.foreach(outer, mx.sym.var("data"), mx.sym.var("init"))))
+
+
+def _while(mx: Any) -> Any:
+    w = mx.sym.var("w")
+    z = mx.sym.exp(w)
+    outputs, variables = mx.sym.contrib.while_loop(
+        lambda i, s: i <= w, lambda i, s: ([i * w], [i + w, s * z]), (mx.sym.var("i"), mx.sym.var("s")), max_iterations=3
+    )
+    return mx.sym.Group([*outputs, *variables])
+
+
+def _branches(mx: Any) -> Any:
+    d, w = mx.sym.var("data"), mx.sym.var("w")
+    z = mx.sym.exp(w)
+    return mx.sym.Group(mx.sym.contrib.cond(w.sum() < z.sum(), lambda: [d * z, w], lambda: [d + w, z]))
+
+
 SEQUENCE = {"data": (2, 3, 5)}, {"data": "float32"}
 
 SYMBOLS: dict[str, tuple[Callable[[Any], Any], dict[str, tuple[int, ...]], dict[str, str]]] = {
@@ -155,6 +195,11 @@ SYMBOLS: dict[str, tuple[Callable[[Any], Any], dict[str, tuple[int, ...]], dict[
         {"a": (2, 3, 8, 8), "b": (2, 3, 8, 8)},
         {"a": "float32", "b": "float32"},
     ),
+    "loop": (_loop, {"data": (3, 2), "a": (2,), "b": (2,), "w": (2,)}, {"data": "float32"}),
+    "loop of layers": (_loop_of_layers, {"data": (3, 2, 5), "init": (2, 4)}, {"data": "float32", "init": "float32"}),
+    "nested loops": (_nested_loops, {"data": (3, 2, 2), "init": (2,)}, {"data": "float32", "init": "float32"}),
+    "while": (_while, {"i": (1,), "s": (1,), "w": (1,)}, {"i": "float32", "s": "float32", "w": "float32"}),
+    "branches": (_branches, {"data": (2,), "w": (2,)}, {"data": "float32", "w": "float32"}),
     "convolutions": (_convolutions, {"data": (2, 3, 9, 9)}, {"data": "float32"}),
 }
 """Name → (what makes it, shapes to infer from, dtypes to infer from)."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from tensorkeep.mxnet.rnn._convolutional import BaseConvRNNCell, ConvGRUCell, ConvLSTMCell, ConvRNNCell
-from tensorkeep.mxnet.rnn._fused import FusedRNNCell
+from tensorkeep.mxnet.rnn import rnn_cell
 from tensorkeep.mxnet.rnn.io import BucketSentenceIter, encode_sentences
 from tensorkeep.mxnet.rnn.rnn import do_rnn_checkpoint, load_rnn_checkpoint, rnn_unroll, save_rnn_checkpoint
 from tensorkeep.mxnet.rnn.rnn_cell import (
+    BaseConvRNNCell,
     BaseRNNCell,
     BidirectionalCell,
+    ConvGRUCell,
+    ConvLSTMCell,
+    ConvRNNCell,
     DropoutCell,
+    FusedRNNCell,
     GRUCell,
     LSTMCell,
     ModifierCell,
@@ -24,5 +28,5 @@ __all__ = [
     "BaseConvRNNCell", "BaseRNNCell", "BidirectionalCell", "BucketSentenceIter", "ConvGRUCell", "ConvLSTMCell",
     "ConvRNNCell", "DropoutCell", "FusedRNNCell", "GRUCell", "LSTMCell", "ModifierCell", "RNNCell", "RNNParams",
     "ResidualCell", "SequentialRNNCell", "ZoneoutCell", "do_rnn_checkpoint", "encode_sentences", "load_rnn_checkpoint",
-    "rnn_unroll", "save_rnn_checkpoint",
+    "rnn_cell", "rnn_unroll", "save_rnn_checkpoint",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 from tensorkeep.mxnet import symbol as sym
 from tensorkeep.mxnet.base import claim
-from tensorkeep.mxnet.rnn.rnn_cell import BaseRNNCell, RNNParams, gru_step, lstm_step
+from tensorkeep.mxnet.rnn._cells import BaseRNNCell, RNNParams, gru_step, lstm_step
 
 __all__ = ["BaseConvRNNCell", "ConvGRUCell", "ConvLSTMCell", "ConvRNNCell"]
 

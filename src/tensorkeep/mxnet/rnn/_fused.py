@@ -10,7 +10,7 @@ from tensorkeep.mxnet import ndarray as nd
 from tensorkeep.mxnet import symbol as sym
 from tensorkeep.mxnet.base import claim
 from tensorkeep.mxnet.initializer import FusedRNN
-from tensorkeep.mxnet.rnn.rnn_cell import (
+from tensorkeep.mxnet.rnn._cells import (
     BaseRNNCell,
     BidirectionalCell,
     DropoutCell,

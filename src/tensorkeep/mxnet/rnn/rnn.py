@@ -8,7 +8,7 @@ from typing import Any
 
 from tensorkeep.mxnet.base import claim
 from tensorkeep.mxnet.model import load_checkpoint, save_checkpoint
-from tensorkeep.mxnet.rnn.rnn_cell import BaseRNNCell
+from tensorkeep.mxnet.rnn._cells import BaseRNNCell
 
 __all__ = ["do_rnn_checkpoint", "load_rnn_checkpoint", "rnn_unroll", "save_rnn_checkpoint"]
 
