@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tensorkeep.mxnet._control_flow import OPERATORS as CONTROL_FLOW
-from tensorkeep.mxnet._control_flow import control_flow
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.symbol._control_flow import OPERATORS as CONTROL_FLOW
+from tensorkeep.mxnet.symbol._control_flow import control_flow
 from tensorkeep.mxnet.symbol._infer import from_user, infer_shapes, known
 from tensorkeep.mxnet.symbol._node import Entry, Node, post_order, variables
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from tensorkeep.mxnet._control_flow import OPERATORS as CONTROL_FLOW
-from tensorkeep.mxnet._control_flow import body_facts
 from tensorkeep.mxnet._dtypes import NAMES, TORCH, name_of
 from tensorkeep.mxnet._registry import Operator, Shape
 from tensorkeep.mxnet._schema import Schema
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.symbol._control_flow import OPERATORS as CONTROL_FLOW
+from tensorkeep.mxnet.symbol._control_flow import body_facts
 from tensorkeep.mxnet.symbol._node import Entry, Node, post_order
 
 __all__ = [

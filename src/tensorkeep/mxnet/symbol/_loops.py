@@ -102,7 +102,9 @@ def _built(name: str, function: Callable[[], tuple[list[Any], Any]], needs: Call
         outputs, rest = function()
         known = {node.name for node in post_order([symbol._outputs[0] for symbol in outputs]) if node.is_variable}
         flat = [
-            call("identity", symbol) if needs([symbol, known, outputs]) or symbol.list_attr().get(_KEY) != name else symbol
+            call("identity", symbol)
+            if needs([symbol, known, outputs]) or symbol.list_attr().get(_KEY) != name
+            else symbol
             for symbol in outputs
         ]
     return _Body(flat, name), rest

@@ -38,7 +38,9 @@ def _adamw(name: str, rescale_grad: Any, inputs: dict[str, Any], kwargs: dict[st
     return call(name, **inputs, rescale_grad=rescale_grad, **kwargs)
 
 
-def adamw_update(weight: Any, grad: Any, mean: Any, var: Any, rescale_grad: Any, lr: float, eta: float, **kwargs: Any) -> Any:
+def adamw_update(
+    weight: Any, grad: Any, mean: Any, var: Any, rescale_grad: Any, lr: float, eta: float, **kwargs: Any
+) -> Any:
     """One step of Adam with decoupled weight decay; `rescale_grad` is a symbol or a number."""
     inputs = {"weight": weight, "grad": grad, "mean": mean, "var": var}
     return _adamw("_adamw_update", rescale_grad, inputs, {"lr": lr, "eta": eta, **kwargs})

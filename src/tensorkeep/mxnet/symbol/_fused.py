@@ -150,9 +150,9 @@ def _weights(
     if "BatchNorm" in inside:
         norm = inside["BatchNorm"][0]
         gamma, beta, mean, variance = (values[id(n)] for n, _, _ in norm.inputs[1:5])
-        factor = (torch.ones_like(gamma) if norm.complete["fix_gamma"] else gamma) / (
-            variance + norm.complete["eps"]
-        ).sqrt()
+        # eps is a double in MXNet, and so is everything up to the factor.
+        spread = (variance.to(torch.float64) + norm.complete["eps"]).sqrt()
+        factor = ((1.0 if norm.complete["fix_gamma"] else gamma) / spread).to(torch.float32)
         weight = weight * factor.reshape(-1, *[1] * (weight.dim() - 1))
         bias = beta - factor * (mean if bias is None else mean - bias)
     largest = weight.flatten(1).abs().amax(1)

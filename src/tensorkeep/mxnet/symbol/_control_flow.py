@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from tensorkeep.mxnet._fused import eight_bit, is_eight_bit, kind_of
 from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.symbol._fused import eight_bit, is_eight_bit, kind_of
 from tensorkeep.mxnet.symbol._node import FUSED, Entry, Node, post_order
 
 __all__ = ["OPERATORS", "body_facts", "control_flow"]
