@@ -55,8 +55,10 @@ def namespace(mx: Any) -> dict[str, Any]:
         "mx": mx, "nd": nd, "np": np, "autograd": mx.autograd, "after": after, "shares": shares, "pickle": pickle,
         "BF16": np.dtype([("bfloat16", np.uint16)]), "recorded": lambda function: recorded(mx, function),
         "seeded": lambda function: [mx.random.seed(5), function()],
+        "sparse_gradient": lambda function: sparse_gradient(mx, function),
         "kept": lambda function: kept(mx, function),
         "x": nd.array(np.arange(24, dtype=np.float32).reshape(2, 3, 4)), "v": nd.array([0, 1, 2, 3, 4]),
+        "g": nd.sparse.row_sparse_array(([[1, 2, 3]], [2]), shape=(3, 3)),
         "d": d, "c": d.tostype("csr"), "r": d.tostype("row_sparse"),
         "w": nd.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]),
         "i": nd.array([[1, 2], [3, 4]], dtype="int32"),
@@ -812,6 +814,31 @@ type(v).__module__
 type(c).__module__
 """)
 
+UPDATES = expressions("""
+# A row_sparse gradient changes the rows that it stores, and of the states the same rows.
+[nd.sgd_update(w, g, out=w, lr=1, wd=0.1), w]
+[nd.sgd_update(w, g, out=w, lr=1, wd=0.1, lazy_update=False), w]
+[nd.sgd_mom_update(w, g, d, out=w, lr=1, wd=0.1, momentum=0.9), w, d]
+[nd.sgd_mom_update(w, g, d, out=w, lr=1, wd=0.1, momentum=0.9, lazy_update=False), w, d]
+[nd.adam_update(w, g, d, d.abs(), out=w, lr=1), w, d]
+[nd.sparse.adagrad_update(w, g, d, out=w, lr=1), w, d]
+recorded(lambda a: nd.sparse.dot(nd.array([[0, 1], [2, 0]]).tostype("csr"), a))
+recorded(lambda a: nd.sparse.dot(nd.array([[0, 1], [2, 0]]).tostype("csr"), a, transpose_a=True, forward_stype="default"))
+sparse_gradient(lambda a: nd.Embedding(nd.array([1, 1]), a, input_dim=2, output_dim=2, sparse_grad=True))
+sparse_gradient(lambda a: a * a)
+""")
+
+
+def sparse_gradient(mx: Any, function: Any) -> Any:
+    """The row_sparse gradient of function(a) at a = [[0, 0], [3, 4]]."""
+    a = mx.nd.array([[0.0, 0.0], [3.0, 4.0]])
+    a.attach_grad(stype="row_sparse")
+    with mx.autograd.record():
+        found = function(a)
+    found.backward()
+    return [a.grad, a.grad.asnumpy()]
+
+
 RANDOM = expressions("""
 seeded(lambda: nd.random.uniform(shape=(2, 3)))
 seeded(lambda: nd.random.uniform())
@@ -889,5 +916,6 @@ mx.nd.ndarray.array([1])
 
 GROUPS = {
     "indexing": INDEXING, "setting": SETTING, "sharing": SHARING, "arithmetic": ARITHMETIC, "methods": METHODS,
-    "recording": RECORDING, "creation": CREATION, "printing": PRINTING, "sparse": SPARSE, "pickles": PICKLES, "random": RANDOM, "namespaces": NAMESPACES,
+    "recording": RECORDING, "creation": CREATION, "printing": PRINTING, "sparse": SPARSE, "pickles": PICKLES,
+    "random": RANDOM, "updates": UPDATES, "namespaces": NAMESPACES,
 }  # fmt: skip

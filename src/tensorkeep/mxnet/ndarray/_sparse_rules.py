@@ -42,6 +42,8 @@ _COMPARING = {
 
 def compute(op: Operator, inputs: list[Any], attrs: dict[str, Any] | None, out: Any) -> Any:
     """An operator with sparse arrays among its inputs or outputs: by a rule, else with the dense values."""
+    if op.name in _LAZY and isinstance(inputs[1], RowSparseNDArray) and _is_lazy(op, inputs[0], attrs):
+        return _update_rows(op, inputs, attrs, out)
     rule = _RULES.get(op.name)
     if (
         (op.name in _OF_VALUES or op.name in _COMPARING)
@@ -53,6 +55,9 @@ def compute(op: Operator, inputs: list[Any], attrs: dict[str, Any] | None, out: 
     if found is None:
         dense = [wrap(x._t, x._ctx, NDArray) if isinstance(x, BaseSparseNDArray) else x for x in inputs]
         found = invoke(op, dense, attrs, None if isinstance(out, BaseSparseNDArray) else out, NDArray)
+        for position in op.mutates:
+            if isinstance(inputs[position], BaseSparseNDArray):
+                inputs[position]._fill(dense[position]._t.detach())
         if out is not None and not isinstance(out, BaseSparseNDArray):
             return out
     if out is None:
@@ -62,6 +67,37 @@ def compute(op: Operator, inputs: list[Any], attrs: dict[str, Any] | None, out: 
     else:
         found.copyto(out)
     return out
+
+
+_LAZY = frozenset(("sgd_update", "sgd_mom_update", "adam_update", "ftrl_update", "_sparse_adagrad_update"))
+"""Updates that leave the rows alone of which the gradient stores nothing."""
+
+
+def _is_lazy(op: Operator, weight: Any, attrs: dict[str, Any] | None) -> bool:
+    if op.name == "ftrl_update":
+        return isinstance(weight, RowSparseNDArray)
+    return bool(op.complete(attrs or {}).get("lazy_update", True))
+
+
+def _update_rows(op: Operator, inputs: list[Any], attrs: dict[str, Any] | None, out: Any) -> Any:
+    """An optimizer's update of the rows that the gradient stores, in the weight and in the states."""
+    rows = inputs[1]._parts[1]
+    parts = [wrap(array._t.detach()[rows], array._ctx, NDArray) for array in inputs]
+    found = invoke(op, parts, attrs, None, NDArray)
+    for held, part in zip(inputs[2:], parts[2:], strict=True):
+        _write_rows(held, rows, part._t)
+    target = inputs[0].copy() if out is None else out
+    if out is not None and out is not inputs[0]:
+        inputs[0].copyto(out)
+    _write_rows(target, rows, found._t)
+    return target
+
+
+def _write_rows(array: Any, rows: torch.Tensor, values: torch.Tensor) -> None:
+    dense = array._t.data
+    dense[rows] = values
+    if isinstance(array, BaseSparseNDArray):
+        array._fill(dense)
 
 
 def _keeps_zero(op: Operator, attrs: dict[str, Any] | None) -> bool:

@@ -21,6 +21,7 @@ from tensorkeep.mxnet.optimizer._adaptive import (
 )
 from tensorkeep.mxnet.optimizer._base import Optimizer, register
 from tensorkeep.mxnet.optimizer._descent import DCASGD, LARS, LBSGD, NAG, SGD, SGLD, Signum, Test, ccSGD
+from tensorkeep.mxnet.optimizer._sparse import update_sparsely
 
 __all__ = [
     "DCASGD", "FTML", "LAMB", "LARS", "LBSGD", "NAG", "SGD", "SGLD", "AdaDelta", "AdaGrad", "Adam", "Adamax", "Ftrl",
@@ -60,6 +61,13 @@ class Updater:
             elif not self.states_synced[i]:
                 self.states[i] = self.sync_state_context(self.states[i], one.context)
                 self.states_synced[i] = True
+        if any(its.stype != "default" for its in grads):
+            left = [
+                row
+                for row in zip(indices, weights, grads, strict=True)
+                if not update_sparsely(self.optimizer, *row, self.states[row[0]])
+            ]
+            indices, weights, grads = ([row[k] for row in left] for k in range(3))
         if self.aggregate_updates:
             self._update_together(indices, weights, grads)
         else:
@@ -74,9 +82,7 @@ class Updater:
         for rows in by_dtype.values():
             for start in range(0, len(rows), most):
                 some, ones, its = zip(*rows[start : start + most], strict=True)
-                self.optimizer.update_multi_precision(
-                    list(some), list(ones), list(its), [self.states[i] for i in some]
-                )
+                self.optimizer.update_multi_precision(list(some), list(ones), list(its), [self.states[i] for i in some])
 
     def _classic(self, array: Any) -> Any:
         from tensorkeep.mxnet.numpy import ndarray
