@@ -9,9 +9,9 @@ import numpy as onp
 
 from tensorkeep.mxnet.numpy.fallback import compute
 
-__all__ = ["array_function", "array_ufunc"]
+__all__ = ["FUNCTIONS", "LINALG", "UFUNCS", "array_function", "array_ufunc"]
 
-_FUNCTIONS = (
+FUNCTIONS = (
     "all any argmin argmax around round argsort sort append broadcast_arrays broadcast_to clip concatenate copy cumsum "
     "diag diagonal diagflat dot expand_dims fix flip flipud fliplr inner insert max amax mean min amin nonzero "
     "ones_like atleast_1d atleast_2d atleast_3d prod ravel repeat reshape roll split array_split hsplit vsplit dsplit "
@@ -20,8 +20,8 @@ _FUNCTIONS = (
     "may_share_memory quantile percentile diff ediff1d resize where full_like bincount empty_like nan_to_num isposinf "
     "isneginf pad"
 )
-_LINALG = "norm cholesky inv solve tensorinv tensorsolve pinv eigvals eig eigvalsh eigh"
-_UFUNCS = (
+LINALG = "norm cholesky inv solve tensorinv tensorsolve pinv eigvals eig eigvalsh eigh"
+UFUNCS = (
     "fabs add arctan2 copysign degrees hypot lcm subtract multiply divide negative power matmul absolute rint sign exp "
     "log log2 log10 expm1 sqrt square cbrt reciprocal invert remainder sin cos tan sinh cosh tanh arcsin arccos arctan "
     "arcsinh arccosh arctanh maximum minimum ceil trunc floor bitwise_and bitwise_xor bitwise_or logical_not equal "
@@ -33,8 +33,8 @@ _UFUNCS = (
 def _functions() -> dict[Any, Any]:
     from tensorkeep.mxnet import numpy as np
 
-    found = {getattr(onp, name): getattr(np, name) for name in _FUNCTIONS.split()}
-    found.update({getattr(onp.linalg, name): getattr(np.linalg, name) for name in _LINALG.split()})
+    found = {getattr(onp, name): getattr(np, name) for name in FUNCTIONS.split()}
+    found.update({getattr(onp.linalg, name): getattr(np.linalg, name) for name in LINALG.split()})
     return found
 
 
@@ -42,7 +42,7 @@ def _functions() -> dict[Any, Any]:
 def _ufuncs() -> dict[str, Any]:
     from tensorkeep.mxnet import numpy as np
 
-    return {name: getattr(np, name) for name in _UFUNCS.split()}
+    return {name: getattr(np, name) for name in UFUNCS.split()}
 
 
 def array_function(cls: Any, func: Any, types: Any, args: Any, kwargs: dict[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tensorkeep.mxnet._registry import Attrs, operator
+from tensorkeep.mxnet._registry import Attrs, Shape, operator
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.ops._elementwise import like, same_dtype
 from tensorkeep.mxnet.ops._numpy_axes import axis_in
@@ -30,7 +30,51 @@ def _inner(a: Tensor, b: Tensor, first: int, second: int) -> None:
         raise MXNetError(f"Shape inconsistent, Provided = {like(b.shape)}, inferred shape={like(wanted)}")
 
 
-@operator("_npi_matmul")
+def _known(one: int, other: int) -> int:
+    """A dimension that both have, as far as it is known."""
+    return other if one == -1 else one
+
+
+def _matched(a: tuple[int, ...], b: tuple[int, ...], row: int) -> tuple[list[int], list[int]]:
+    """Both shapes, the last dimension of a and the dimension `row` of b known where one of them is."""
+    left, right = list(a), list(b)
+    left[-1] = right[row] = _known(left[-1], right[row])
+    return left, right
+
+
+def _dot_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Sequence[Shape]]:
+    """Weights learn from data: the dimension that is summed over is the same in both."""
+    a, b = shapes
+    if a is None or b is None:
+        return shapes, [None]
+    if not a or not b:
+        return shapes, [tuple(a) or tuple(b)]
+    row = -2 if len(b) > 1 else -1
+    left, right = _matched(a, b, row)
+    rest = right[:-2] + right[-1:] if len(right) > 1 else []
+    return [tuple(left), tuple(right)], [(*left[:-1], *rest)]
+
+
+def _matmul_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Sequence[Shape]]:
+    a, b = shapes
+    if a is None or b is None or not a or not b:
+        return shapes, [None]
+    left, right = _matched(a, b, -2 if len(b) > 1 else -1)
+    rank = max(len(left), len(right)) - 2
+    lead = []
+    for x, y in zip(_padded(left, rank), _padded(right, rank), strict=True):
+        lead.append(y if x == 1 else x if y == 1 else _known(x, y))
+    ends = [*(left[-2:-1] if len(left) > 1 else []), *(right[-1:] if len(right) > 1 else [])]
+    return [tuple(left), tuple(right)], [(*lead, *ends)]
+
+
+def _padded(shape: list[int], rank: int) -> list[int]:
+    """The dimensions before the matrix, with ones in front."""
+    lead = shape[:-2] if len(shape) > 1 else []
+    return [1] * (max(rank, 0) - len(lead)) + lead
+
+
+@operator("_npi_matmul", shape=_matmul_shapes)
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """The matrix product of the last two axes, the others broadcast; vectors are rows on the left, columns right."""
     same_dtype(a, b)
@@ -41,7 +85,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     return torch.matmul(a, b)
 
 
-@operator("_np_dot")
+@operator("_np_dot", shape=_dot_shapes)
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """The sum of products over the last axis of a and the last but one of b; a 0-d array multiplies the other."""
     same_dtype(a, b)

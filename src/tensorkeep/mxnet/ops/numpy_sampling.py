@@ -112,7 +112,7 @@ def bernoulli(
 
 def _numbers(text: Any) -> list[float] | None:
     """The values of a tuple parameter that the schema leaves as text."""
-    if text in (None, "None", "()", "[]", ""):
+    if text in (None, "None", ""):
         return None
     return [float(part) for part in str(text).strip("()[] ").split(",") if part.strip()]
 
@@ -137,12 +137,14 @@ def multinomial(*tensors: Tensor, n: int, pvals: Any = None, size: Any = None, d
         return torch.empty((*wanted, chances.shape[0]), dtype=torch.int64, device=device)
     if n < 0:
         raise MXNetError(f"multinomial: the number of experiments is negative: {n}")
-    if float(chances[:-1].double().sum()) > 1.0 + 1e-12:
+    if given is not None and float(chances[:-1].sum()) > 1.0 + 1e-12:  # an array is not checked
         raise MXNetError("sum(pvals[:-1]) > 1.0")
     count = prod(wanted)
     # MXNet lays probabilities that are a parameter behind the noise, and draws noise for their places too.
     extra = len(given) if given is not None else 0
     unit = serial_uniform(count * n + extra, np.float64)[: count * n].reshape(count, n)
+    if not len(chances):
+        return torch.zeros((*wanted, 0), dtype=torch.int64, device=device)
     bounds = np.cumsum(chances.numpy(), dtype=chances.numpy().dtype)
     outcome = np.minimum((bounds[None, None, :] <= unit[:, :, None]).sum(2), len(bounds) - 1)
     found = np.zeros((count, len(bounds)), np.int64)
