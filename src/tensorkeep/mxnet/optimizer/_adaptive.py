@@ -22,7 +22,7 @@ class Adam(Optimizer):
     Args:
         beta1, beta2: how fast the averages of the gradient and of its square forget.
         epsilon: added to the denominator.
-        lazy_update: for sparse gradients, which are not computed here.
+        lazy_update: a row_sparse gradient changes only the rows that it stores.
     """
 
     def __init__(
@@ -50,9 +50,7 @@ class Adam(Optimizer):
         t = self._index_update_count[index]
         lr *= (1.0 - self.beta2**t) ** 0.5 / (1.0 - self.beta1**t)
         mean, var = state
-        _rules.adam(
-            w, g, tensor(mean), tensor(var), lr, wd, self.beta1, self.beta2, self.epsilon, self._scaling()
-        )
+        _rules.adam(w, g, tensor(mean), tensor(var), lr, wd, self.beta1, self.beta2, self.epsilon, self._scaling())
 
 
 @register
@@ -210,9 +208,7 @@ class FTML(Optimizer):
 class Adamax(Optimizer):
     """Adam with the largest gradient in the place of the average square."""
 
-    def __init__(
-        self, learning_rate: float = 0.002, beta1: float = 0.9, beta2: float = 0.999, **kwargs: Any
-    ) -> None:
+    def __init__(self, learning_rate: float = 0.002, beta1: float = 0.9, beta2: float = 0.999, **kwargs: Any) -> None:
         super().__init__(learning_rate=learning_rate, **kwargs)
         self.beta1 = beta1
         self.beta2 = beta2

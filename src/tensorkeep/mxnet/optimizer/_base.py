@@ -279,8 +279,8 @@ def check(weight: Any, grad: Any) -> None:
     assert isinstance(grad, NDArray)
     if grad.stype != "default" or weight.stype != "default":
         raise MXNetError(
-            f"The weight is {weight.stype}, its gradient {grad.stype}: tensorkeep updates dense weights by dense "
-            "gradients only. Convert them with tostype('default')."
+            f"The weight is {weight.stype}, its gradient {grad.stype}: this optimizer updates dense weights by dense "
+            "gradients here. Convert them with tostype('default')."
         )
 
 

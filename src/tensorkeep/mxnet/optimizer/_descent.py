@@ -76,9 +76,7 @@ class _Momentum(Optimizer):
     def _layer_rate(self, index: Any, weight: Tensor, grad: Tensor, lr: float, wd: float) -> float:
         return lr
 
-    def _step(
-        self, weight: Tensor, grad: Tensor, momentum: Tensor | None, lr: float, wd: float, rate: float
-    ) -> None:
+    def _step(self, weight: Tensor, grad: Tensor, momentum: Tensor | None, lr: float, wd: float, rate: float) -> None:
         _rules.sgd(weight, grad, momentum, lr, wd, rate, self._scaling())
 
 
@@ -88,7 +86,7 @@ class SGD(_Momentum):
 
     Args:
         momentum: how much of the last step is kept.
-        lazy_update: for sparse gradients, which are not computed here.
+        lazy_update: a row_sparse gradient changes only the rows that it stores.
     """
 
     def __init__(self, momentum: float = 0.0, lazy_update: bool = True, **kwargs: Any) -> None:
@@ -169,9 +167,7 @@ class NAG(_Momentum):
         super().__init__(**kwargs)
         self.momentum = momentum
 
-    def _step(
-        self, weight: Tensor, grad: Tensor, momentum: Tensor | None, lr: float, wd: float, rate: float
-    ) -> None:
+    def _step(self, weight: Tensor, grad: Tensor, momentum: Tensor | None, lr: float, wd: float, rate: float) -> None:
         if momentum is None:
             _rules.sgd(weight, grad, None, lr, wd, 0.0, self._scaling())
         else:
@@ -187,9 +183,7 @@ class Signum(Optimizer):
         wd_lh: weight decay apart from the gradient (Loshchilov and Hutter).
     """
 
-    def __init__(
-        self, learning_rate: float = 0.01, momentum: float = 0.9, wd_lh: float = 0.0, **kwargs: Any
-    ) -> None:
+    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.9, wd_lh: float = 0.0, **kwargs: Any) -> None:
         super().__init__(learning_rate=learning_rate, **kwargs)
         self.momentum = momentum
         self.wd_lh = wd_lh
