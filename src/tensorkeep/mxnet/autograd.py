@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tensorkeep.mxnet.ndarray.ndarray import NDArray
 
 __all__ = [
-    "Function", "backward", "get_symbol", "grad", "is_recording", "is_training", "mark_variables", "pause",
+    "Function", "NDArray", "backward", "get_symbol", "grad", "is_recording", "is_training", "mark_variables", "pause",
     "predict_mode", "record", "set_recording", "set_training", "train_mode",
 ]  # fmt: skip
 
@@ -144,6 +144,15 @@ def backward(heads: Any, head_grads: Any = None, retain_graph: bool = False, tra
     tensors, grads = _heads(heads, head_grads)
     with _Scope(None, train_mode), _errors():
         torch.autograd.backward(tensors, grads, retain_graph=retain_graph)
+    if not retain_graph:
+        _forget(heads)
+
+
+def _forget(heads: Any) -> None:
+    """The heads are plain arrays again, as their graph is used up; torch would let some go backward twice."""
+    for head in heads if isinstance(heads, (list, tuple)) else (heads,):
+        if head._t.grad_fn is not None:
+            head._t = head._t.detach()
 
 
 def _heads(heads: Any, head_grads: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -249,6 +258,14 @@ def get_symbol(x: Any) -> Any:
         "autograd.get_symbol: tensorkeep records with torch, which keeps no symbols. Build the network as a "
         "HybridBlock, whose export() and call with mx.sym.var give its symbol."
     )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "NDArray":  # MXNet's module has it, and old scripts take it from here with *
+        from tensorkeep.mxnet.ndarray.ndarray import NDArray
+
+        return NDArray
+    raise AttributeError(f"module 'mxnet.autograd' has no attribute {name!r}")
 
 
 class Function:

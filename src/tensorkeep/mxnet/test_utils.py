@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import json
+import logging
 import os
 import platform
 import struct
 import sys
 import tempfile
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -27,13 +31,16 @@ from tensorkeep.mxnet.base import MXNetError, claim
 from tensorkeep.mxnet.context import Context, current_context, num_gpus
 from tensorkeep.mxnet.io.io import DataIter
 from tensorkeep.mxnet.ndarray.utils import array
+from tensorkeep.mxnet.symbol.symbol import Symbol
+from tensorkeep.mxnet.util import use_np
 
 __all__ = [
-    "Context", "DummyIter", "array", "check_gluon_hybridize_consistency", "chi_square_check", "compare_optimizer",
+    "Context", "DummyIter", "OrderedDict", "Symbol",
+    "array", "check_gluon_hybridize_consistency", "chi_square_check", "compare_optimizer",
     "current_context", "discard_stderr", "download", "environment", "gen_buckets_probs_with_ppf", "get_bz2_data",
     "get_cifar10", "get_mnist", "get_mnist_iterator", "get_mnist_ubyte", "get_zip_data", "has_tvm_ops",
-    "is_aarch64_run", "is_cd_run", "is_op_runnable", "list_gpus", "mean_check", "mx", "np", "os", "rnd", "var_check",
-    "verify_generator",
+    "is_aarch64_run", "is_cd_run", "is_op_runnable", "json", "list_gpus", "logging", "mean_check", "mx", "np", "os",
+    "rnd", "sys", "time", "use_np", "var_check", "verify_generator",
 ]  # fmt: skip
 __all__ += _test_arrays.__all__
 __all__ += _test_compare.__all__
