@@ -112,7 +112,7 @@ def _run(node: Node, inside: dict[str, list[Node]], values: Values, ranges: list
     weight, bias, weight_scale = _weights(layer, inside, values, ranges, own)
     rank = data.dim() if layer.op == "Convolution" else 2
     shape = (1, -1) + (1,) * (rank - 2)
-    total = _layer(layer, data, weight, bias)
+    total = _layer(layer, data, weight, bias).to(torch.float32)
     if kind == "float32":
         return (total / (own * weight_scale).reshape(shape),)
     target = torch.uint8 if kind == "uint8" else torch.int8
@@ -161,16 +161,25 @@ def _weights(
     return weight, None if bias is None else (bias * (own * scale)).round(), scale
 
 
+_EXACT = 2**24 // (255 * 128)
+"""Sums of so many products of bytes are whole numbers that float32 holds; float64, for more, is half as fast."""
+
+
 def _layer(layer: Node, data: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The sums of products, exact in float64, as float32."""
-    wide, factors = data.to(torch.float64), weight.to(torch.float64)
-    added = None if bias is None else bias.to(torch.float64)
+    """The exact sums of products and the bias, rounded to float32 once."""
+    # Only on a CPU: cuDNN may choose a way of float32 that is not exact.
+    kind = torch.float32 if weight[0].numel() <= _EXACT and data.device.type == "cpu" else torch.float64
+    values, factors, attrs = data.to(kind), weight.to(kind), layer.complete
     if layer.op == "FullyConnected":
-        rows = wide.flatten(1) if layer.complete["flatten"] else wide
-        return torch.nn.functional.linear(rows, factors, added).to(torch.float32)
-    attrs = layer.complete
-    if len(attrs["kernel"]) != 2 or attrs.get("layout") not in (None, "NCHW"):
+        total = torch.nn.functional.linear(values.flatten(1) if attrs["flatten"] else values, factors)
+        shape: tuple[int, ...] = (-1,)
+    elif len(attrs["kernel"]) != 2 or attrs.get("layout") not in (None, "NCHW"):
         raise MXNetError(f"Convolution {layer.name}: 8-bit values are convolved in two dimensions and the layout NCHW.")
-    return torch.nn.functional.conv2d(
-        wide, factors, added, attrs["stride"] or 1, attrs["pad"] or 0, attrs["dilate"] or 1, attrs["num_group"]
-    ).to(torch.float32)
+    else:
+        total = torch.nn.functional.conv2d(
+            values, factors, None, attrs["stride"] or 1, attrs["pad"] or 0, attrs["dilate"] or 1, attrs["num_group"]
+        )
+        shape = (1, -1, 1, 1)
+    return (
+        total if bias is None else (total.to(torch.float64) + bias.to(torch.float64).reshape(shape)).to(torch.float32)
+    )
