@@ -465,3 +465,39 @@ def test_the_mean_of_steps(tmp_path: Path) -> None:
     assert np.array_equal(mean["w"], np.full(4, 1, np.float32))
     assert mean["w"].dtype == np.float32
     assert mean["n"] == 2
+
+
+def test_due_says_what_step_would_do(tmp_path: Path) -> None:
+    """By the policy, after SIGUSR1 and SIGTERM; asking changes nothing."""
+    with tk.Checkpointer(tmp_path, every=tk.every(steps=3), keep=tk.keep_all()) as ckpt:
+        asked, saved = [], []
+        for i in range(8):
+            if i == 3:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            asked.append(ckpt.due(i) and ckpt.due(i))
+            saved.append(ckpt.step(i, arrays(i)) is not None)
+
+        assert asked == saved == [False, False, True, True, False, True, False, False]
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert ckpt.due(7)
+        assert not ckpt.stopping
+        ckpt.step(7, arrays(7))
+        assert ckpt.stopping
+        assert ckpt.steps()[-1].step == 7
+
+
+def test_the_epoch_is_in_the_step_and_a_resumed_run_counts_on_from_it(tmp_path: Path) -> None:
+    """Every second epoch stays every second epoch."""
+
+    def run(epochs: range) -> None:
+        with tk.Checkpointer(tmp_path, every=tk.every(epochs=2), keep=tk.keep_all()) as ckpt:
+            ckpt.restore(arrays(0))
+            for epoch in epochs:
+                ckpt.step(epoch, arrays(epoch), epoch=epoch)
+
+    run(range(4))
+    run(range(3, 7))
+    steps = tk.Checkpointer(tmp_path).steps()
+
+    assert [step.step for step in steps] == [0, 2, 4, 6]
+    assert [step.manifest.epoch for step in steps] == [0, 2, 4, 6]

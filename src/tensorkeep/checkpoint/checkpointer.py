@@ -172,17 +172,26 @@ class Checkpointer:
         """
         self._raise_failure()
         self._last = (step, state, metrics or {})
-        now = self._now
-        now.step, now.epoch, now.time_s = step, epoch, time.monotonic() - self._began
         if self._signals.stop or self._signals.save:
             self.stopping = self._signals.stop
             self._signals.save = False
             if self._exists(step):
                 return None
             return self._save(step, state, metrics or {}, False, epoch, "step")
-        if self._every is not None and self._every.due(now):
+        if self.due(step, epoch):
             return self._save(step, state, metrics or {}, True, epoch, "step")
         return None
+
+    def due(self, step: int, epoch: int | None = None) -> bool:
+        """Whether `step` would save now: by `every`, or because a signal arrived. For states that are dear to gather.
+
+        When this is True, call `step` with the same numbers: it may also have to set `stopping`.
+        """
+        now = self._now
+        now.step, now.epoch, now.time_s = step, epoch, time.monotonic() - self._began
+        if self._signals.stop or self._signals.save:
+            return True
+        return self._every is not None and self._every.due(now)
 
     def _exists(self, step: int) -> bool:
         self.wait()
@@ -216,7 +225,7 @@ class Checkpointer:
         else:
             background = False
         frozen = frozenset(self._frozen(state)) if self._before is None else frozenset()
-        job = self._job(handle, step, content, unchanged, list(rest), frozen, entries, metrics, kind)
+        job = self._job(handle, step, content, unchanged, list(rest), frozen, entries, metrics, epoch, kind)
         if background:
             self._thread = threading.Thread(target=job, name="tensorkeep-save", daemon=False)
             self._handle = handle
@@ -258,6 +267,7 @@ class Checkpointer:
         frozen: frozenset[str],
         entries: Mapping[str, str],
         metrics: Mapping[str, float],
+        epoch: int | None,
         kind: str,
     ) -> Callable[[], None]:
         def work() -> None:
@@ -279,6 +289,7 @@ class Checkpointer:
                     provenance=ask_provenance() if self._provenance else {},
                     kind=kind,
                     keep=[policy.spec for policy in self._keep],
+                    epoch=epoch,
                 )
                 if kind == "step":
                     self._before = written
@@ -517,6 +528,7 @@ class Checkpointer:
         self._before = Written.of(step.path, step.manifest)
         self._changed = None
         self._now.saved_step = self._now.step = step.step
+        self._now.saved_epoch = step.manifest.epoch
 
     def pin(self, step: int) -> None:
         """Keep a step whatever the policies say."""

@@ -94,6 +94,7 @@ def write_step(
     provenance: Mapping[str, Any],
     kind: str = "step",
     keep: Sequence[str] = (),
+    epoch: int | None = None,
 ) -> tuple[Written, int]:
     """Write a step, durably; what to remember of it, and how many bytes of tensors were written.
 
@@ -141,6 +142,7 @@ def write_step(
             dict(provenance),
             before.manifest.step if before is not None else None,
             keep,
+            epoch,
         )
         draft.write(NAME, WritePlan("manifest", [write_bytes(manifest)]))
         path = draft.commit()

@@ -1,6 +1,6 @@
 """The manifest: the JSON that makes a step complete. Written last, it names every file and tensor with their hashes.
 
-    {"format": "tensorkeep-step", "version": 1, "hash", "kind": "step", "step", "time", "metrics", "parent", "keep",
+    {"format": "tensorkeep-step", "version": 1, "hash", "kind": "step", "step", "epoch", "time", "metrics", "parent", "keep",
      "provenance", "entries", "files", "tensors", "tree"}
 
 `tensors` has for each name the dtype, the shape and the parts that make it up: file, name inside the file, where the part
@@ -87,6 +87,7 @@ class Manifest:
         keep: the policies of the writer, as text; see `checkpoint.policies`.
         provenance: of the process that wrote it; empty when it was not asked for.
         parent: the step that the run resumed from or saved before, None for the first.
+        epoch: the epoch that the loop told, None when it told none.
     """
 
     step: int
@@ -100,6 +101,7 @@ class Manifest:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
     keep: Sequence[str] = ()
+    epoch: int | None = None
 
 
 def write_bytes(manifest: Manifest) -> bytes:
@@ -117,6 +119,7 @@ def write_bytes(manifest: Manifest) -> bytes:
         "hash": _ZEROS,
         "kind": manifest.kind,
         "step": manifest.step,
+        "epoch": manifest.epoch,
         "time": manifest.time,
         "metrics": {name: _number(value) for name, value in manifest.metrics.items()},
         "parent": manifest.parent,
@@ -212,6 +215,7 @@ def _parse(raw: bytes, path: str) -> Manifest:
             data["provenance"],
             data["parent"],
             tuple(map(str, data["keep"])),
+            None if data.get("epoch") is None else int(data["epoch"]),
         )
     except TensorkeepError:
         raise
