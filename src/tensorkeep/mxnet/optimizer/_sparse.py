@@ -23,11 +23,10 @@ def update_sparsely(optimizer: Optimizer, index: Any, weight: NDArray, grad: Any
     name = type(optimizer).__name__
     if name in _BY_ROWS and getattr(optimizer, "lazy_update", True):
         rows = grad.indices._t
-        if len(rows):
-            part, held = _picked(weight, rows), _picked(state, rows)
-            optimizer.update_multi_precision(index, part, grad.data, held)
-            _put_back(weight, part, rows)
-            _put_back(state, held, rows)
+        part, held = _picked(weight, rows), _picked(state, rows)
+        optimizer.update_multi_precision(index, part, grad.data, held)
+        _put_back(weight, part, rows)
+        _put_back(state, held, rows)
         return True
     if name in _BY_ROWS | _BY_ALL:
         optimizer.update_multi_precision(index, weight, grad.tostype("default"), state)
