@@ -10,13 +10,19 @@ from tensorkeep.errors import TensorkeepError
 
 __all__ = [
     "MXNetError", "NotImplementedForSymbol", "NotSupportedForSparseNDArray", "claim", "integer_types", "mx_real_t",
-    "numeric_types", "string_types",
+    "numeric_types", "py_str", "string_types",
 ]  # fmt: skip
 
 integer_types = (int, np.int32, np.int64)
 numeric_types = (float, int, np.generic)
 string_types = (str,)
 mx_real_t = np.float32
+
+
+def py_str(x: bytes) -> str:
+    """The text of UTF-8 bytes."""
+    return x.decode("utf-8")
+
 
 _OURS = "tensorkeep.mxnet"
 
