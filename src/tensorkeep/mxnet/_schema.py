@@ -189,6 +189,8 @@ def _dim(value: Value) -> int | None:
 def _shape(value: Value) -> tuple[int | None, ...]:
     if type(value) is int:
         return (value,)
+    if value is None or value == "None":
+        return ()  # as if it had not been given
     if type(value) is tuple:
         for item in value:
             if type(item) is not int:
