@@ -22,10 +22,10 @@ FUNCTIONS = (
 )
 LINALG = "norm cholesky inv solve tensorinv tensorsolve pinv eigvals eig eigvalsh eigh"
 UFUNCS = (
-    "fabs add arctan2 copysign degrees hypot lcm subtract multiply divide negative power matmul absolute rint sign exp "
-    "log log2 log10 expm1 sqrt square cbrt reciprocal invert remainder sin cos tan sinh cosh tanh arcsin arccos arctan "
-    "arcsinh arccosh arctanh maximum minimum ceil trunc floor bitwise_and bitwise_xor bitwise_or logical_not equal "
-    "not_equal less less_equal greater greater_equal"
+    "abs fabs add arctan2 copysign degrees hypot lcm subtract multiply true_divide negative power mod matmul absolute "
+    "rint sign exp log log2 log10 expm1 sqrt square cbrt reciprocal invert bitwise_not remainder sin cos tan sinh cosh "
+    "tanh arcsin arccos arctan arcsinh arccosh arctanh maximum minimum ceil trunc floor bitwise_and bitwise_xor "
+    "bitwise_or logical_not equal not_equal less less_equal greater greater_equal"
 )
 
 
@@ -42,7 +42,7 @@ def _functions() -> dict[Any, Any]:
 def _ufuncs() -> dict[str, Any]:
     from tensorkeep.mxnet import numpy as np
 
-    return {name: getattr(np, name) for name in UFUNCS.split()}
+    return {getattr(onp, name).__name__: getattr(np, name) for name in UFUNCS.split()}
 
 
 def array_function(cls: Any, func: Any, types: Any, args: Any, kwargs: dict[str, Any]) -> Any:

@@ -12,13 +12,11 @@ import numpy as onp
 
 from tensorkeep.mxnet._state import state
 
-__all__ = ["FUNCTIONS", "compute", "to_mx", "to_onp"]
-
 _NAMES = (
     "allclose apply_along_axis apply_over_axes argpartition argwhere array_equal array_equiv choose compress corrcoef "
     "correlate count_nonzero cov digitize divmod extract flatnonzero float_power frexp heaviside histogram2d "
     "histogram_bin_edges histogramdd i0 interp intersect1d isclose isin ix_ lexsort min_scalar_type modf nanargmax "
-    "nanargmin nancumprod nancumsum nanmax nanmedian nanmin nanpercentile nanprod nanquantile "
+    "nanargmin nancumprod nancumsum nanmax nanmedian nanmin nanprod "
     "ndim partition packbits piecewise poly polyadd polydiv polyfit polyint polymul polysub positive promote_types ptp "
     "real result_type rollaxis roots searchsorted select setdiff1d setxor1d signbit size spacing take_along_axis "
     "tril_indices_from trim_zeros triu_indices_from union1d unpackbits unwrap vander"
@@ -120,7 +118,18 @@ def _trapz(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
     return onp.trapezoid(y, x, dx, axis)
 
 
-_REPLACED: dict[str, Callable[..., Any]] = {"alltrue": _alltrue, "in1d": _in1d, "msort": _msort, "trapz": _trapz}
+def _interpolating(name: str) -> Callable[..., Any]:
+    """nanpercentile or nanquantile with the keyword that NumPy has renamed to `method`."""
+    function = getattr(onp, name)
+
+    def renamed(*args: Any, interpolation: str | None = None, **kwargs: Any) -> Any:
+        return function(*args, **kwargs) if interpolation is None else function(*args, method=interpolation, **kwargs)
+
+    return renamed
+
+
+_REPLACED: dict[str, Callable[..., Any]] = {"alltrue": _alltrue, "in1d": _in1d, "msort": _msort, "trapz": _trapz,
+             **{name: _interpolating(name) for name in ("nanpercentile", "nanquantile")}}  # fmt: skip
 
 _FINANCIAL = ("mirr", "npv", "ppmt", "pv", "rate")
 """NumPy dropped them in 1.20; MXNet lists them, and beside such a NumPy they only raise."""
@@ -144,3 +153,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: _financial(name) for name in _FINANCIAL},
 }
 """Name → function."""
+
+__all__: list[str] = []
+__all__ += [*FUNCTIONS]  # noqa: PLE0604 - names of the table
+globals().update(FUNCTIONS)

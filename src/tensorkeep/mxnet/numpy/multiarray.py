@@ -358,6 +358,8 @@ def array(object: Any, dtype: Any = None, ctx: Any = None) -> ndarray:
     if not isinstance(object, onp.ndarray):
         try:
             object = onp.array(object, dtype=kind)
+        except OverflowError:
+            object = onp.array(object).astype(kind)  # 300 wraps to 44 in uint8, as before NumPy 2
         except Exception as err:
             raise TypeError(str(err)) from err
     try:

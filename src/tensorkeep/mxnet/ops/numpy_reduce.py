@@ -118,7 +118,7 @@ def _variance(a: Tensor, axis: Any, dtype: str | None, ddof: int, keepdims: bool
     axes = reduced_axes(a, axis)
     values = a.to(exact)
     if not axes:
-        return torch.zeros_like(values), target
+        return torch.zeros_like(values) / (1 - ddof), target
     count = 1
     for i in axes:
         count *= a.shape[i]

@@ -55,7 +55,7 @@ def squeeze(a: Tensor, *, axis: tuple[int, ...] | None = None) -> Tensor:
 @operator("_np_transpose", view=True)
 def transpose(a: Tensor, *, axes: tuple[int, ...] | None = None) -> Tensor:
     """The axes in another order; in the reverse one by default."""
-    if axes is None or None in axes:
+    if not axes or None in axes:
         return a.permute(tuple(reversed(range(a.dim()))))
     if len(axes) != a.dim():
         raise MXNetError(
