@@ -35,7 +35,8 @@ _MODULES = {
 
 _NAMES = {
     "AttrScope": "attribute", "FeedForward": "model", "Monitor": "monitor", "waitall": "ndarray",
-    "install": "_install", "uninstall": "_install",
+    "install": "_install", "uninstall": "_install", "is_np_array": "util", "is_np_shape": "util", "np_array": "util",
+    "np_shape": "util", "set_np_shape": "util", "use_np": "util", "use_np_array": "util", "use_np_shape": "util",
 }  # fmt: skip
 
 
