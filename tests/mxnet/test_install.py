@@ -163,6 +163,29 @@ def test_code_and_modules_run(tmp_path: Path) -> None:
     assert module.stdout == "__main__ ['x'] (1,)\n", module.stderr
 
 
+WORKERS = """
+import multiprocessing
+import mxnet as mx
+from mxnet.ndarray.sparse import CSRNDArray
+
+def work(array):
+    return (array * 2, str(mx.nd.ones(1, ctx=mx.gpu(0)).context), mx.__spec__.name, CSRNDArray.__module__)
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(pool.map(work, [mx.nd.array([1, 2])]))
+"""
+
+
+def test_processes_that_a_program_starts_have_mxnet_too(tmp_path: Path) -> None:
+    (tmp_path / "workers.py").write_text(WORKERS)
+    done = python("-m", "tensorkeep.mxnet", "--gpu", "cpu", "workers.py", cwd=tmp_path)
+
+    assert done.stdout == (
+        "[(\n[2. 4.]\n<NDArray 2 @cpu(0)>, 'gpu(0)', 'tensorkeep.mxnet', 'mxnet.ndarray.sparse')]\n"
+    ), done.stderr
+
+
 def test_mistakes_of_the_program_are_printed_as_python_prints_them(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("x = (\n")
     bad = python("-m", "tensorkeep.mxnet", "bad.py", cwd=tmp_path)

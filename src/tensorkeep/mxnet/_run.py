@@ -65,8 +65,9 @@ def _run(work: Callable[[], Any], file: str | None, argv: list[str], folder: str
     if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
         np.set_printoptions(legacy="1.25")  # scalars print as 1.5 and not as np.float32(1.5): programs of that time
     sys.argv = argv
-    if sys.path:
-        sys.path[0] = folder
+    # Processes that the program starts are given its sys.path and environment, and import mxnet from there.
+    sys.path[:1] = [folder, os.path.join(os.path.dirname(__file__), "_started")]
+    os.environ["TENSORKEEP_MXNET_GPU"] = gpu or ""
     try:
         work()
     except SystemExit:
