@@ -167,17 +167,18 @@ class Executor:
         self._results = None
         record = record and any(request != "null" for request in self._requests)
         values = []
+        device = self._ctx.torch_device
         for is_argument, at in self._order:
             tensor = (self.arg_arrays if is_argument else self.aux_arrays)[at]._t.detach()
             if record and is_argument and self._requests[at] != "null" and tensor.is_floating_point():
                 tensor.requires_grad_()
                 self._leaves.append((at, tensor))
-            values.append(tensor)
+            values.append(tensor if tensor.device == device else tensor.to(device))
         with torch.set_grad_enabled(record):
             results = self._runner.run(
                 values,
                 is_train,
-                device=self._ctx.torch_device,
+                device=device,
                 monitor=None if self._monitor is None else self._show,
                 monitor_all=self._monitor_all,
             )
@@ -443,15 +444,17 @@ def simple_bind(
     old_grads = shared_exec.grad_dict if shared_exec is not None else {}
     old_aux = shared_exec.aux_dict if shared_exec is not None else {}
     args, grads = [], []
+    # Arrays lie where their group does; the network is computed on `ctx`.
+    places = {id(n): (group2ctx or {}).get(n.attrs.get("__ctx_group__"), ctx) for n in [*arguments, *auxiliary]}
     for node, request in zip(arguments, requests, strict=True):
-        shape, dtype = shapes[id(node)], dtypes[id(node)]
+        shape, dtype, place = shapes[id(node)], dtypes[id(node)], places[id(node)]
         if node.name in shared:
-            args.append(_shared(old_args.get(node.name), shape, dtype, ctx))
-            grads.append(None if request == "null" else _shared(old_grads.get(node.name), shape, dtype, ctx))
+            args.append(_shared(old_args.get(node.name), shape, dtype, place))
+            grads.append(None if request == "null" else _shared(old_grads.get(node.name), shape, dtype, place))
         else:
-            args.append(_buffered(shared_buffer, node.name, shape, dtype, ctx))
-            grads.append(None if request == "null" else _zeros(shape, dtype, ctx))
-    aux = [_shared(old_aux.get(node.name), shapes[id(node)], dtypes[id(node)], ctx) for node in auxiliary]
+            args.append(_buffered(shared_buffer, node.name, shape, dtype, place))
+            grads.append(None if request == "null" else _zeros(shape, dtype, place))
+    aux = [_shared(old_aux.get(n.name), shapes[id(n)], dtypes[id(n)], places[id(n)]) for n in auxiliary]
     return Executor(runner, symbol.__copy__(), ctx, grad_req, group2ctx)._fill(args, grads, aux, requests)
 
 

@@ -95,6 +95,7 @@ class BaseModule:
         self.params_initialized = False
         self.optimizer_initialized = False
         self._symbol: Any = None
+        self._total_exec_bytes = 0
 
     @property
     def symbol(self) -> Any:

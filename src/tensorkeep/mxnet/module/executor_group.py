@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tensorkeep.mxnet import ndarray as nd
 from tensorkeep.mxnet._dtypes import TORCH, name_of, numpy_of
 from tensorkeep.mxnet.base import claim
@@ -193,6 +195,8 @@ class DataParallelExecutorGroup:
         self.data_names = [item.name for item in data_shapes]
         self.label_names = [item.name for item in label_shapes or []]
         self._collect()
+        arrays = [array for one in self.execs for array in (*one.arg_arrays, *one.aux_arrays)]
+        self._total_exec_bytes = sum(array.size * np.dtype(array.dtype).itemsize for array in arrays)
 
     def _share(self, shapes: Sequence[Any], i: int, axes: Sequence[int]) -> list[Any]:
         found = []

@@ -36,7 +36,7 @@ class Module(BaseModule):
         fixed_param_names: parameters that are not trained.
         context: a Context or a list: every batch is cut into parts.
         work_load_list: the share of each context.
-        group2ctxs: accepted; each executor runs on its own context.
+        group2ctxs: where the arrays of each ctx_group lie; every executor computes on its own context.
     Raises:
         ValueError: the symbol has no variable of such a name.
     """
@@ -225,6 +225,7 @@ class Module(BaseModule):
             state_names=self._state_names,
             group2ctxs=self._group2ctxs,
         )
+        self._total_exec_bytes = self._exec_group._total_exec_bytes
         if shared_module is not None:
             self.params_initialized = True
             self._arg_params, self._aux_params = shared_module._arg_params, shared_module._aux_params

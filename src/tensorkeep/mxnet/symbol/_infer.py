@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ast import literal_eval
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from tensorkeep.mxnet._registry import Operator, Shape
 from tensorkeep.mxnet._schema import Schema
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.symbol._backward import from_outputs
 from tensorkeep.mxnet.symbol._control_flow import OPERATORS as CONTROL_FLOW
 from tensorkeep.mxnet.symbol._control_flow import body_facts
 from tensorkeep.mxnet.symbol._node import Entry, Node, post_order
@@ -37,10 +37,6 @@ Dtypes = dict[Key, str]
 
 _MAX_PASSES = 64
 """Each pass carries facts through the whole network in both directions; real ones need two or three."""
-
-
-_BATCH_FIRST = frozenset({"Convolution", "Deconvolution", "FullyConnected"})
-"""Operators whose output tells the first dimension of their data: that of recurrent cells' begin states."""
 
 
 def known(shape: Shape) -> bool:
@@ -166,49 +162,13 @@ def _shape_step(node: Node, shapes: Shapes) -> bool:
         if str(err).startswith("Error in operator"):
             raise
         raise MXNetError(f"Error in operator {node.name}: {err}") from err
-    if node.op in _FROM_OUTPUT and known(outs[0]) and not all(map(known, found_in)):
-        found_in = _FROM_OUTPUT[node.op](list(found_in), outs[0], complete)
-    data = found_in[0] if node.op in _BATCH_FIRST else None
-    if outs[0] is not None and data is not None and len(data) > 1 and data[0] < 0:
-        found_in = [(outs[0][0], *data[1:]), *found_in[1:]]
+    found_in = from_outputs(op.name, list(found_in), outs, complete)
     changed = False
     for key, old, new in zip(keys, ins, found_in, strict=False):
         changed = _assign(shapes, key, old, new, node) or changed
     for i, (old, new) in enumerate(zip(outs, found_out, strict=False)):
         changed = _assign(shapes, (id(node), i), old, new, node) or changed
     return changed
-
-
-def _unreshaped(ins: list[Shape], out: Shape, attrs: Mapping[str, Any]) -> list[Shape]:
-    """The one dimension of Reshape's input that is not known: there are as many values as in the output."""
-    shape = ins[0]
-    if shape is None or shape.count(-1) != 1 or not out:
-        return ins
-    rest = prod(dim for dim in shape if dim != -1)
-    if not rest or prod(out) % rest:
-        return ins
-    return [tuple([prod(out) // rest if dim == -1 else dim for dim in shape]), *ins[1:]]
-
-
-def _unconcatenated(ins: list[Shape], out: Shape, attrs: Mapping[str, Any]) -> list[Shape]:
-    """The sizes of RNN's parameters that are not known share what is left of the flat vector, which RNN knows."""
-    axis = attrs["dim"]
-    if out is None or any(shape is None for shape in ins):
-        return ins
-    sizes = [shape[axis] for shape in ins if shape is not None]
-    left, open_ = out[axis] - sum(size for size in sizes if size >= 0), sizes.count(-1)
-    if left < 0 or left % open_:
-        return ins
-    return [
-        (*shape[:axis], left // open_ if shape[axis] < 0 else shape[axis], *shape[axis + 1 :]) if shape else shape
-        for shape in ins
-    ]
-
-
-_FROM_OUTPUT: dict[str, Callable[[list[Shape], Shape, Mapping[str, Any]], list[Shape]]] = {
-    "Reshape": _unreshaped, "_rnn_param_concat": _unconcatenated,
-}  # fmt: skip
-"""Operators whose inputs follow from the output: gluon's RNN layers find their input size so."""
 
 
 def _control_step(node: Node, facts: dict[Key, Any], infer: Any, rows: Any) -> bool:

@@ -11,7 +11,7 @@ from tensorkeep.core.graph import Node as Stored
 from tensorkeep.formats import _mxnet_symbol as text
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.symbol._node import Entry, Node, copied, post_order
-from tensorkeep.mxnet.symbol._upgrade import upgrade
+from tensorkeep.mxnet.symbol._upgrade import unknown_as_minus_one, upgrade
 
 __all__ = ["dump", "parse"]
 
@@ -82,6 +82,8 @@ def parse(data: bytes, *, what: str) -> list[Entry]:
     graph = text.loads(data, what=what)
     heads, nodes = _nodes(graph)
     upgrade(nodes, graph.version, heads)
+    if state.np_shape and graph.attrs.get("is_np_shape", ["int", 0])[-1:] != [1]:
+        unknown_as_minus_one(nodes)
     return heads
 
 

@@ -10,7 +10,7 @@ import logging
 
 from tensorkeep.mxnet.symbol._node import HIDDEN, Entry, Node, hidden_suffix, post_order
 
-__all__ = ["upgrade"]
+__all__ = ["unknown_as_minus_one", "upgrade"]
 
 CURRENT = 10901
 
@@ -85,3 +85,12 @@ def _add_missing_inputs(node: Node) -> None:
     for name in node.input_names()[len(node.inputs) :]:
         made = Node("null", f"{node.name}_{name}" if node.name else name, dict(node.attrs))
         node.inputs.append((made, 0, 0))
+
+
+def unknown_as_minus_one(nodes: list[Node]) -> None:
+    """Write -1 for the dimensions that variables do not know, which files without NumPy semantics write as 0."""
+    for node in nodes:
+        text = node.attrs.get("__shape__")
+        if node.is_variable and text is not None:
+            sizes = [size.strip() for size in text.strip("()[] ").replace("L", "").split(",") if size.strip()]
+            node.attrs["__shape__"] = "[" + ",".join("-1" if size == "0" else size for size in sizes) + "]"

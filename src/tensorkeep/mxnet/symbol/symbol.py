@@ -349,7 +349,7 @@ class Symbol:
         Args:
             args, args_grad, aux_states: lists in the order of list_arguments() and list_auxiliary_states(), or dicts.
             grad_req: "write", "add" or "null" for all arguments, in their order, or by name.
-            group2ctx: accepted; everything is computed on `ctx`.
+            group2ctx: accepted; everything is computed on `ctx`, wherever the arrays lie.
             shared_exec: accepted; memory is torch's affair.
         """
         from tensorkeep.mxnet.executor import bind

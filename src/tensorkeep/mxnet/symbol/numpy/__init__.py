@@ -13,7 +13,7 @@ _ONLY_EAGER = frozenset({"nonzero"})
 """MXNet has them for arrays only: how many results there are depends on values."""
 _FUNCTIONS = {name: f for name, f in functions_of(face, Functions).items() if name not in _ONLY_EAGER}
 _CUSTOM = frozenset({"empty_like", "resize", "unravel_index"})
-_MODULES = ("linalg", "random")
+_MODULES = ("_internal", "linalg", "random")
 
 __all__ = ["_Symbol"]
 __all__ += [*_FUNCTIONS]  # noqa: PLE0604 - names of the table
