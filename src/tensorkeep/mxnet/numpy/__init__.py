@@ -43,7 +43,7 @@ from tensorkeep.mxnet.numpy.utils import (
 
 _FUNCTIONS = functions_of(face, Functions)
 _MODULES = ("arrayprint", "fallback", "fallback_linalg", "function_base", "io", "linalg", "multiarray", "random",
-            "stride_tricks", "utils")  # fmt: skip
+            "stride_tricks", "utils", "_internal")  # fmt: skip
 
 __all__ = [
     "NAN",

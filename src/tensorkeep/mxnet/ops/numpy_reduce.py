@@ -17,7 +17,7 @@ from tensorkeep.mxnet.ops._numpy_types import named
 Names = Sequence[str | None]
 
 
-_PLAIN = (torch.float32, torch.float64, torch.float16, torch.int64)
+_PLAIN = (torch.float32, torch.float64, torch.int64)
 """Dtypes that torch adds up in themselves."""
 
 
@@ -67,6 +67,8 @@ def sum_(
         return a.to(target, copy=True)
     if a.dtype.is_floating_point and not target.is_floating_point:
         return torch.sum(a, axes, keepdim=keepdims).to(target)  # added up before it is cut
+    if target is torch.float16:
+        return torch.sum(a, axes, keepdim=keepdims, dtype=torch.float32).to(target)
     return torch.sum(a, axes, keepdim=keepdims, dtype=target)
 
 
@@ -102,6 +104,8 @@ def mean(
     axes = reduced_axes(a, axis)
     if _empty(a, axes):
         return _zeros(a, axes, keepdims, target)
+    if target is torch.float16 and axes:
+        return torch.mean(a.float(), axes, keepdim=keepdims).to(target)
     if target.is_floating_point:
         return torch.mean(a.to(target), axes, keepdim=keepdims) if axes else a.to(target, copy=True)
     return torch.mean(a.double(), axes, keepdim=keepdims).to(target) if axes else a.to(target, copy=True)

@@ -45,6 +45,8 @@ def squeeze(a: Tensor, *, axis: tuple[int, ...] | None = None) -> Tensor:
     """The array without dimensions of size 1: all of them, or those of `axis`."""
     if axis is None:
         return torch.squeeze(a)
+    if not a.dim() and set(axis) <= {0, -1}:
+        return a  # as NumPy allows
     axes = [axis_in(i, a.dim(), a.shape) for i in axis]
     for i in axes:
         if a.shape[i] != 1:
