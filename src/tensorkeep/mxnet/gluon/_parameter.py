@@ -173,9 +173,10 @@ class Parameter:
             raise RuntimeError(
                 f"Cannot get row_sparse data for Parameter '{self.name}' when no Trainer is created with it."
             )
-        results = self._check_and_get(arrays, ctx)
-        self._trainer._row_sparse_pull(self, results, row_id)
-        return results
+        found = self._check_and_get(arrays, ctx)
+        if ctx is list:
+            return [ndarray.sparse.retain(array, row_id.as_in_context(array.ctx)) for array in found]
+        return ndarray.sparse.retain(found, row_id)
 
     def _load_init(self, data: Any, ctx: Any, cast_dtype: bool = False, dtype_source: str = "current") -> None:
         """Take values that were loaded; it is initialised when it was not.
@@ -269,10 +270,8 @@ class Parameter:
     def _reduce(self) -> Any:
         """Its values in CPU memory: the mean over all contexts."""
         if self._stype != "default":
-            rows = ndarray.arange(0, self.shape[0], dtype="int64", ctx=cpu())
-            data = ndarray.sparse.zeros("row_sparse", self.shape, ctx=cpu())
-            self._trainer._row_sparse_pull(self, data, rows, full_idx=True)
-            return data
+            first = self._check_and_get(self._data, list)[0]
+            return first.copyto(cpu())
         arrays = [array.copyto(cpu()) for array in self.list_data()]
         return arrays[0] if len(arrays) == 1 else sum(arrays[1:], arrays[0]) / len(arrays)
 

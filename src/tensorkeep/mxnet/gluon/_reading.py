@@ -21,7 +21,7 @@ __all__ = ["is_archive", "load", "read_archive"]
 _ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")  # the second one of an archive without members
 
 
-def is_archive(filename: str) -> bool:
+def is_archive(filename: Any) -> bool:
     """Whether a file is a zip archive, which MXNet 1.9.1 never writes."""
     if not isinstance(filename, str) or not os.path.isfile(filename):
         return False  # what MXNet says of it, its own reader says

@@ -194,15 +194,6 @@ class Trainer:
             raise UserWarning("Optimizer has to be defined before its learning rate is mutated.")
         self._optimizer.set_learning_rate(lr)
 
-    def _row_sparse_pull(self, parameter: Parameter, out: Any, row_id: Any, full_idx: bool = False) -> None:
-        self._ready()
-        index = self._param2idx[parameter.name]
-        if full_idx and "dist" not in self._kvstore.type:
-            assert row_id.size == out.shape[0]
-            self._kvstore.pull(index, out=out, priority=-index, ignore_sparse=False)
-        else:
-            self._kvstore.row_sparse_pull(index, out=out, row_ids=row_id, priority=-index)
-
     def _check_and_rescale_grad(self, scale: float) -> None:
         changed = self._optimizer.rescale_grad != scale
         if self._update_on_kvstore and self._distributed and self._kv_initialized and changed:

@@ -80,7 +80,7 @@ def clip_global_norm(arrays: Sequence[Any], max_norm: float, check_isfinite: boo
     scale = max_norm / (total + 1e-8)
     scale = ndarray.min(ndarray.concat(scale, ndarray.ones(1, ctx=ctx), dim=0))
     for array in arrays:
-        array *= scale.as_in_context(array.ctx)
+        array *= scale.as_in_context(array.ctx) if array.stype == "default" else scale.asscalar()
     return total.asscalar() if check_isfinite else total
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import platform
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -211,7 +211,7 @@ class DataLoader:
             return ThreadPool(self._num_workers, initializer=_start_thread, initargs=semantics)
         _share_arrays()
         # Forked workers have the dataset without pickling it, as MXNet's users are used to.
-        forks = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
+        forks = "fork" in multiprocessing.get_all_start_methods() and platform.system() != "Darwin"
         chosen = multiprocessing.get_context("fork" if forks else None)
         ours = threading.current_thread() is threading.main_thread()
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if ours else None  # Ctrl-C is for the parent
