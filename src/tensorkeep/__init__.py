@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         writer,
     )
     from tensorkeep.checkpoint.averaging import average
-    from tensorkeep.checkpoint.checkpointer import Checkpointer, NotCapturedWarning, SaveHandle
+    from tensorkeep.checkpoint.checkpointer import Checkpointer, NotCapturedWarning, NotRestoredWarning, SaveHandle
     from tensorkeep.checkpoint.policies import every, keep_all, keep_best, keep_every, keep_last
     from tensorkeep.checkpoint.steps import Step
     from tensorkeep.core.loadreport import LoadReport
@@ -80,7 +80,7 @@ _HOMES = {
     ),
     "tensorkeep.adapters._propose": ("Match",),
     "tensorkeep.checkpoint.averaging": ("average",),
-    "tensorkeep.checkpoint.checkpointer": ("Checkpointer", "NotCapturedWarning", "SaveHandle"),
+    "tensorkeep.checkpoint.checkpointer": ("Checkpointer", "NotCapturedWarning", "NotRestoredWarning", "SaveHandle"),
     "tensorkeep.checkpoint.policies": ("every", "keep_all", "keep_best", "keep_every", "keep_last"),
     "tensorkeep.checkpoint.steps": ("Step",),
     "tensorkeep.core.loadreport": ("LoadReport",),
@@ -134,6 +134,7 @@ __all__ = [  # noqa: RUF022  # the verbs first
     "LoadReport",
     "Match",
     "NotCapturedWarning",
+    "NotRestoredWarning",
     "Receipt",
     "SaveHandle",
     "ScanReport",

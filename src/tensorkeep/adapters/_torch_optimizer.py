@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tensorkeep.adapters._sharded import dtensor_like, is_dtensor
+from tensorkeep.core.tensor import Tensor
+
 __all__ = ["plan_state", "state_by_name"]
 
 
@@ -73,7 +76,12 @@ def plan_state(
 
     def act() -> None:
         numbers = {label: i for i, label in enumerate(labels.values())}
-        state = {numbers[name]: _tensors(arrays(own)) for name, own in saved["state"].items() if name in numbers}
+        owners = {labels[id(tensor)]: tensor for group in optimizer.param_groups for tensor in group["params"]}
+        state = {
+            numbers[name]: _state_of(owners[name], own, arrays)
+            for name, own in saved["state"].items()
+            if name in numbers
+        }
         groups = []
         for group, own in zip(optimizer.param_groups, saved["param_groups"], strict=True):
             plain = {key: value for key, value in _tensors(arrays(own)).items() if key != "params"}
@@ -83,6 +91,18 @@ def plan_state(
 
     actions.append(act)
     return problems
+
+
+def _state_of(parameter: Any, own: Mapping[str, Any], arrays: Callable[[Any], Any]) -> dict[str, Any]:
+    """The state of one parameter; what has a DTensor's shape becomes a DTensor placed as that is."""
+    if not is_dtensor(parameter):
+        return dict(_tensors(arrays(own)))
+    return {
+        key: dtensor_like(parameter, value)
+        if isinstance(value, Tensor) and value.shape and tuple(value.shape) == tuple(parameter.shape)
+        else _tensors(arrays(value))
+        for key, value in own.items()
+    }
 
 
 def _tensors(data: Any) -> Any:

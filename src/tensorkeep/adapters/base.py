@@ -65,6 +65,10 @@ class Adapter(ABC):
             UnsupportedDataError: it has no values (meta device, not initialised).
         """
 
+    def held(self, slot: Slot) -> Any:
+        """The tensor of a slot as this process holds it: of a tensor in parts those that are here, else `value`."""
+        return self.value(slot)
+
     def memory(self, slot: Slot) -> Any:
         """A writable C-contiguous numpy.ndarray on the slot's own memory, of just its shape and dtype; None if there is none."""
         return None

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tensorkeep.adapters._sharded import box_of, is_dtensor
 from tensorkeep.adapters.base import Adapter, Slot
 from tensorkeep.core.dtypes import DTYPES, DType
 from tensorkeep.errors import UnsupportedDataError
@@ -57,11 +58,15 @@ class TorchAdapter(Adapter):
             raise UnsupportedDataError(
                 f"{slot.name}: the tensor is on the meta device and has no values. Load or initialise it before saving."
             )
-        return tensor.full_tensor() if _is_dtensor(tensor) else tensor
+        return tensor.full_tensor() if is_dtensor(tensor) else tensor
+
+    def held(self, slot: Slot) -> Any:
+        tensor = slot.handle.tensor.detach()
+        return tensor if is_dtensor(tensor) and slot.device != "meta" else self.value(slot)
 
     def memory(self, slot: Slot) -> Any:
         tensor = slot.handle.tensor.detach()
-        if _is_dtensor(tensor):
+        if is_dtensor(tensor):
             tensor = tensor.to_local()
             if tuple(tensor.shape) != slot.shape:
                 return None
@@ -75,7 +80,7 @@ class TorchAdapter(Adapter):
 
         target = slot.handle.tensor
         values = to_torch(array)
-        if _is_dtensor(target):
+        if is_dtensor(target):
             target.to_local().detach().copy_(values)
             return
         if slot.device == "meta":
@@ -100,12 +105,10 @@ class TorchAdapter(Adapter):
 
     def part(self, array: Any, slot: Slot) -> Any:
         tensor = slot.handle.tensor
-        if not _is_dtensor(tensor):
+        if not is_dtensor(tensor):
             return array
-        from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
-
-        shape, offset = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
-        return array[tuple(slice(at, at + size) for at, size in zip(offset, shape, strict=True))]
+        start, shape = box_of(tensor, slot.name)
+        return array[tuple(slice(at, at + size) for at, size in zip(start, shape, strict=True))]
 
     def order(self, model: Any) -> Sequence[str]:
         """The modules that hold tensors, in the order of their registration, which is that of use in most networks."""
@@ -177,11 +180,6 @@ def _wraps(module: Any, child: str, torch: Any) -> bool:
     if child == "_orig_mod":
         return type(module).__module__.startswith("torch._dynamo")
     return child in (_FSDP, _CHECKPOINTED)
-
-
-def _is_dtensor(tensor: Any) -> bool:
-    module = sys.modules.get("torch.distributed.tensor")
-    return module is not None and isinstance(tensor, getattr(module, "DTensor", ()))
 
 
 def _dtype(tensor: Any, name: str) -> DType:

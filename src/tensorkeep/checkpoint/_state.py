@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tensorkeep.adapters import find
+from tensorkeep.adapters._sharded import fill_dtensor, is_dtensor
 from tensorkeep.adapters.base import Adapter
 from tensorkeep.adapters.match import Named, Row, plan
+from tensorkeep.checkpoint._pieces import shards_of
 from tensorkeep.core.foreign import as_tensor
 from tensorkeep.core.tensor import SparseTensor, Tensor
 from tensorkeep.errors import MismatchError, UnsupportedDataError
 
-__all__ = ["EXTRA", "capture", "is_stateful", "kind_of", "restore_into"]
+__all__ = ["EXTRA", "Restore", "capture", "is_stateful", "kind_of"]
 
 EXTRA = "_extra_state"
 _KEY = "__jax_key__"
@@ -51,7 +53,7 @@ def _model_adapter(value: Any) -> Adapter | None:
     """The adapter of a model; None for data, which the adapter for trees would take as well."""
     if isinstance(value, (Mapping, list, tuple)) or (dataclasses.is_dataclass(value) and not _is_equinox(value)):
         return None
-    if as_tensor_or_none(value) is not None:
+    if is_dtensor(value) or as_tensor_or_none(value) is not None:
         return None
     try:
         adapter = find(value)
@@ -83,6 +85,9 @@ def capture(value: Any, models: Mapping[int, str] | None = None, path: str = "")
     names = models if models is not None else parameter_names(value)
     if value is None or isinstance(value, (str, bytes, bool, int, float, complex)):
         return value
+    shards = shards_of(value, path or "the state")
+    if shards is not None:
+        return shards
     if _is_key(value):
         jax = sys.modules["jax"]
         return {_KEY: str(jax.random.key_impl(value)), "data": jax.random.key_data(value)}
@@ -137,7 +142,9 @@ def _is_numpy_scalar(value: Any) -> bool:
 def _capture_model(adapter: Adapter, model: Any, names: Mapping[int, str], path: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for slot in adapter.slots(model):
-        value = adapter.value(slot)
+        value = adapter.held(slot)
+        shards = shards_of(value, _below(path, slot.name))
+        value = value if shards is None else shards
         for name in (slot.name, *slot.aliases):
             found[name] = value
     if adapter.name == "torch":
@@ -194,25 +201,30 @@ class _Work:
     problems: list[str] = dataclasses.field(default_factory=list)
 
 
-def restore_into(state: Any, saved: Any, *, strict: bool = True) -> Any:
-    """Put what was captured back into the objects of `state`; the state, with plain values replaced.
+class Restore:
+    """What was captured, going back into the objects of a state.
 
     Everything is looked at first: a model that does not fit, an entry that is missing. Only then is anything changed.
-
-    Raises:
-        MismatchError: with all differences; nothing was changed.
     """
-    from tensorkeep.storage.filling import read_into
 
-    work = _Work(parameter_names(state), strict)
-    made = _plan(state, saved, "", work)
-    if work.problems:
-        lines = "\n".join(f"  {line}" for line in work.problems)
-        raise MismatchError(f"The step does not fit the state; nothing was changed.\n{lines}")
-    read_into([tensor for tensor, _ in work.reads], [memory for _, memory in work.reads])
-    for action in work.actions:
-        action()
-    return made()
+    def __init__(self, state: Any, saved: Any, *, strict: bool = True) -> None:
+        self._work = _Work(parameter_names(state), strict)
+        self._made = _plan(state, saved, "", self._work)
+
+    def check(self) -> None:
+        """Raise MismatchError with everything that does not fit; nothing was changed."""
+        if self._work.problems:
+            lines = "\n".join(f"  {line}" for line in self._work.problems)
+            raise MismatchError(f"The step does not fit the state; nothing was changed.\n{lines}")
+
+    def carry_out(self) -> Any:
+        """Change the objects; the state, with plain values replaced."""
+        from tensorkeep.storage.filling import read_into
+
+        read_into([tensor for tensor, _ in self._work.reads], [memory for _, memory in self._work.reads])
+        for action in self._work.actions:
+            action()
+        return self._made()
 
 
 def _plan(value: Any, saved: Any, path: str, work: _Work) -> Callable[[], Any]:
@@ -239,7 +251,7 @@ def _plan(value: Any, saved: Any, path: str, work: _Work) -> Callable[[], Any]:
     adapter = _model_adapter(value)
     if adapter is not None:
         return _plan_model(adapter, value, saved, path, work)
-    if as_tensor_or_none(value) is not None:
+    if is_dtensor(value) or as_tensor_or_none(value) is not None:
         return _plan_array(value, saved, path, work)
     if is_stateful(value):
         work.actions.append(lambda: value.load_state_dict(_like_torch(_arrays(saved))))
@@ -331,6 +343,8 @@ def _plan_model(adapter: Adapter, model: Any, saved: Any, path: str, work: _Work
 def _plan_array(value: Any, saved: Any, path: str, work: _Work) -> Callable[[], Any]:
     from tensorkeep.adapters._arrays import like
 
+    if is_dtensor(value):
+        return _plan_dtensor(value, saved, path, work)
     own = as_tensor_or_none(value)
     if isinstance(saved, SparseTensor) or isinstance(own, SparseTensor):
         return lambda: _arrays(saved)
@@ -356,6 +370,15 @@ def _plan_array(value: Any, saved: Any, path: str, work: _Work) -> Callable[[], 
 
         return copied
     return lambda: like(value, saved)
+
+
+def _plan_dtensor(value: Any, saved: Any, path: str, work: _Work) -> Callable[[], Any]:
+    if not isinstance(saved, Tensor) or tuple(saved.shape) != tuple(value.shape):
+        found = list(saved.shape) if isinstance(saved, Tensor) else type(saved).__name__
+        work.problems.append(f"{path}: {found} in the step, a DTensor {list(value.shape)} in the state.")
+    else:
+        work.actions.append(lambda: fill_dtensor(value, saved))
+    return lambda: value
 
 
 def _memory(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
 import threading
@@ -12,74 +13,35 @@ from dataclasses import replace
 from typing import Any
 
 from tensorkeep.checkpoint import retention
+from tensorkeep.checkpoint._agree import overlay, own_of
+from tensorkeep.checkpoint._collect import WHOLE, collect, frozen_names
+from tensorkeep.checkpoint._handle import NotCapturedWarning, NotRestoredWarning, SaveHandle
+from tensorkeep.checkpoint._pieces import Pieces
+from tensorkeep.checkpoint._ranks import Ranks, ranks_here
 from tensorkeep.checkpoint._seen import not_captured
 from tensorkeep.checkpoint._staging import Staging, digest_tensors
-from tensorkeep.checkpoint._state import capture, kind_of, restore_into
-from tensorkeep.checkpoint.commit import Written, digits, write_step
+from tensorkeep.checkpoint._state import Restore
+from tensorkeep.checkpoint._together import candidates, damage_together, write_together
+from tensorkeep.checkpoint.commit import Written, digits, step_exists, stored, write_step
 from tensorkeep.checkpoint.policies import Best, Every, Keep, Now, keep_all, keep_last, ranked
 from tensorkeep.checkpoint.prove import redirected
 from tensorkeep.checkpoint.provenance import provenance as ask_provenance
-from tensorkeep.checkpoint.rng import capture_generators, restore_generators
+from tensorkeep.checkpoint.rng import restore_generators
 from tensorkeep.checkpoint.signals import Signals
-from tensorkeep.checkpoint.steps import PINNED, Step, list_steps
+from tensorkeep.checkpoint.steps import HIDDEN, PINNED, Step, list_steps
 from tensorkeep.core.plan import WritePlan
 from tensorkeep.core.tensor import Tensor
-from tensorkeep.core.tree import Content, flatten
 from tensorkeep.errors import (
     CorruptFileError,
     SaveError,
-    StepExistsError,
     TensorkeepError,
     TensorNotFoundError,
     WriterConflictError,
 )
 from tensorkeep.formats._step_manifest import NAME as MANIFEST
-from tensorkeep.formats.step import open_step
 from tensorkeep.storage.folders import FolderLock, make_folder, remove_leftovers
 
-__all__ = ["Checkpointer", "NotCapturedWarning", "SaveHandle"]
-
-_GENERATORS = "rng"
-_WHOLE = "state"
-
-
-class NotCapturedWarning(UserWarning):
-    """Something of the training run is not in the saved state, so that a resume would not be the same run."""
-
-
-class SaveHandle:
-    """A save that may still be under way.
-
-    Attributes:
-        step: its number.
-    """
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-        self._done = threading.Event()
-        self._error: BaseException | None = None
-        self.path: str | None = None
-        self.nbytes_written = 0
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended, well or not."""
-        return self._done.is_set()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the step is durable; False when the time was not enough.
-
-        Raises: what the save met, e.g. NotEnoughSpaceError.
-        """
-        if not self._done.wait(timeout_s):
-            return False
-        if self._error is not None:
-            raise self._error
-        return True
-
-    def __repr__(self) -> str:
-        state = "under way" if not self.done else "failed" if self._error else "durable"
-        return f"<SaveHandle step {self.step}: {state}>"
+__all__ = ["Checkpointer", "NotCapturedWarning", "NotRestoredWarning", "SaveHandle"]
 
 
 class Checkpointer:
@@ -93,7 +55,9 @@ class Checkpointer:
         provenance: whether manifests say the command line, commit, versions and host.
         generators: whether the random generators are saved and restored.
         signals: whether SIGTERM (save, then `stopping`) and SIGUSR1 (save) are watched while it is open.
+        timeout_s: under torch.distributed, how long ranks wait for each other before all give up.
     One Checkpointer writes into a directory at a time; any number may read. Use it in a `with` block, or call `close`.
+    Under torch.distributed every rank makes one, and calls `save`, `step`, `due`, `restore` and `close` alike.
     """
 
     def __init__(
@@ -106,6 +70,7 @@ class Checkpointer:
         provenance: bool = True,
         generators: bool = True,
         signals: bool = True,
+        timeout_s: float = 1800.0,
     ) -> None:
         proof = redirected(os.fspath(directory))
         self._proving = proof is not None
@@ -118,6 +83,8 @@ class Checkpointer:
         self._provenance = provenance
         self._generators = generators
         self._lock = FolderLock(self.directory)
+        self._timeout_s = timeout_s
+        self._lanes: tuple[Ranks, Ranks] | None = None  # for the calling thread, and for the background
         self._signals = Signals()
         if signals:
             self._signals.install()
@@ -131,7 +98,6 @@ class Checkpointer:
         self._looked = False
         self._began = time.monotonic()
         self._now = Now(-1, None, 0.0, -1, None, 0.0, 0.0)
-        self._parent: int | None = None
         self.stopping = False
 
     # Saving
@@ -170,32 +136,67 @@ class Checkpointer:
 
         After SIGTERM it is saved before this returns, and `stopping` is True. Raises as `save`.
         """
-        self._raise_failure()
         self._last = (step, state, metrics or {})
-        if self._signals.stop or self._signals.save:
-            self.stopping = self._signals.stop
+        stop, wanted, due = self._asked(step, epoch)
+        if stop or wanted:
+            self.stopping = stop
             self._signals.save = False
             if self._exists(step):
                 return None
             return self._save(step, state, metrics or {}, False, epoch, "step")
-        if self.due(step, epoch):
-            return self._save(step, state, metrics or {}, True, epoch, "step")
-        return None
+        return self._save(step, state, metrics or {}, True, epoch, "step") if due else None
 
     def due(self, step: int, epoch: int | None = None) -> bool:
         """Whether `step` would save now: by `every`, or because a signal arrived. For states that are dear to gather.
 
         When this is True, call `step` with the same numbers: it may also have to set `stopping`.
         """
-        now = self._now
+        return any(self._asked(step, epoch))
+
+    def _asked(self, step: int, epoch: int | None) -> tuple[bool, bool, bool]:
+        """Whether to save and stop, to save by a signal, to save by `every`: the same on all ranks."""
+        now, signals = self._now, self._signals
         now.step, now.epoch, now.time_s = step, epoch, time.monotonic() - self._began
-        if self._signals.stop or self._signals.save:
-            return True
-        return self._every is not None and self._every.due(now)
+        due = self._every is not None and self._every.due(now)
+        ranks = self._ranks()
+        if ranks is None:
+            self._raise_failure()
+            return signals.stop, signals.save, due
+        failed = self._failure is not None and self._handle is not None and self._handle.done
+        stop, wanted, due_first, failed_somewhere = ranks.most(
+            [signals.stop, signals.save, due and ranks.first, failed]
+        )
+        if failed_somewhere:
+            self.wait()  # it fails on every rank
+        return bool(stop), bool(wanted), bool(due_first)
+
+    def _ranks(self) -> Ranks | None:
+        """The other ranks of the run, if there are any; asked for by all of them together."""
+        if self._lanes is None:
+            self._lanes = ranks_here(self._timeout_s)
+        return None if self._lanes is None else self._lanes[0]
 
     def _exists(self, step: int) -> bool:
         self.wait()
-        return any(each.step == step for each in list_steps(self.directory))
+        found: list[bool] = []
+        self._alike(lambda: found.append(any(each.step == step for each in list_steps(self.directory))), tell=found)
+        return found[0]
+
+    def _alike(self, act: Callable[[], Any], *, first: bool = False, tell: list[Any] | None = None) -> None:
+        """Act, on every rank or on the `first`; what one meets is raised on all. In `tell`, what rank 0 found."""
+        ranks = self._ranks()
+        if ranks is None:
+            act()
+            return
+
+        def one() -> Any:
+            if ranks.first or not first:
+                act()
+            return tell
+
+        said = ranks.gather(one)[0]
+        if tell is not None:
+            tell[:] = said
 
     def _save(
         self, step: int, state: Any, metrics: Mapping[str, float], background: bool, epoch: int | None, kind: str
@@ -203,32 +204,42 @@ class Checkpointer:
         began = time.monotonic()
         step = operator.index(step)
         self.wait()  # back-pressure: one save at a time, one buffer
-        if step < 0:
-            raise SaveError(22, f"step={step!r} is no step: whole numbers from 0 on.", self.directory)
-        self._take_lock()
-        self._check_free(step, kind)
+        ranks = self._ranks()
+        self._alike(lambda: self._open_for(step, kind), first=True)
         if self._before is not None and not os.path.exists(os.path.join(self._before.path, MANIFEST)):
             self._before = None  # somebody removed it: everything is written anew
-        self._look(state)
-        content, entries = self._content(state)
+        if ranks is None or ranks.first:
+            self._look(state)
+        pieces, tree, entries = collect(step, state, ranks, generators=self._generators)
         handle = SaveHandle(step)
-        tensors = content.tensors
-        known = self._before.manifest.tensors if self._before is not None else {}
-        # What changed last time is copied unseen; what did not is hashed, and copied only when it did now.
-        calm = {n: t for n, t in tensors.items() if n in known and self._changed is not None and n not in self._changed}
-        unchanged = {n for n, d in digest_tensors(calm).items() if self._same(n, calm[n], d.value)}
-        rest = {name: tensor for name, tensor in tensors.items() if name not in unchanged}
-        size = sum(tensor.nbytes for tensor in rest.values())
-        self._from_disk(content, unchanged)
-        if background and (self._max_staging is None or size <= self._max_staging):
-            _put(content, self._staging.copy(rest))
-        else:
-            background = False
-        frozen = frozenset(self._frozen(state)) if self._before is None else frozenset()
-        job = self._job(handle, step, content, unchanged, list(rest), frozen, entries, metrics, epoch, kind)
-        if background:
+        unchanged: set[str] = set()
+        rest: list[str] = []
+        staged = False
+
+        def stage() -> None:
+            nonlocal staged
+            tensors = pieces.tensors
+            known = self._before.manifest.tensors if self._before is not None else {}
+            # What changed last time is copied unseen; what did not is hashed, and copied only when it did now.
+            seen = self._changed
+            calm = {n: t for n, t in tensors.items() if n in known and seen is not None and n not in seen}
+            unchanged.update(n for n, d in digest_tensors(calm).items() if self._same(n, calm[n], d.value))
+            moving = {name: tensor for name, tensor in tensors.items() if name not in unchanged}
+            rest.extend(moving)
+            if self._before is not None:
+                # What did not change is taken from the step before, whose bytes cannot change under a save.
+                tensors.update(stored(self._before, unchanged))
+            size = sum(tensor.nbytes for tensor in moving.values())
+            staged = background and (self._max_staging is None or size <= self._max_staging)
+            if staged:
+                tensors.update(self._staging.copy(moving))
+
+        self._alike(stage)
+        frozen = frozenset(frozen_names(state)) if self._before is None else frozenset()
+        job = self._job(handle, step, pieces, tree, unchanged, rest, frozen, entries, metrics, epoch, kind)
+        self._handle = handle
+        if staged:
             self._thread = threading.Thread(target=job, name="tensorkeep-save", daemon=False)
-            self._handle = handle
             self._thread.start()
         else:
             job()
@@ -240,12 +251,12 @@ class Checkpointer:
         now.cost_s = time.monotonic() - began
         return handle
 
-    def _from_disk(self, content: Content, unchanged: set[str]) -> None:
-        """What did not change is taken from the step before, whose bytes cannot change under a save in the background."""
-        if unchanged:
-            assert self._before is not None
-            stored = open_step(self._before.path, self._before.manifest)  # the files live as long as their tensors
-            _put(content, {name: _dense(stored[name]) for name in unchanged})
+    def _open_for(self, step: int, kind: str) -> None:
+        """Make sure that this process may write, and that the step's place is free."""
+        if step < 0:
+            raise SaveError(22, f"step={step!r} is no step: whole numbers from 0 on.", self.directory)
+        self._take_lock()
+        self._check_free(step, kind)
 
     def _same(self, name: str, tensor: Tensor, got: str) -> bool:
         assert self._before is not None
@@ -261,7 +272,8 @@ class Checkpointer:
         self,
         handle: SaveHandle,
         step: int,
-        content: Content,
+        pieces: Pieces,
+        tree: Any,
         unchanged: set[str],
         rest: list[str],
         frozen: frozenset[str],
@@ -270,35 +282,49 @@ class Checkpointer:
         epoch: int | None,
         kind: str,
     ) -> Callable[[], None]:
-        def work() -> None:
-            try:
-                before = self._before
-                changed = set(rest)
-                if before is not None:
-                    copies = {name: content.tensors[name] for name in rest if name in before.manifest.tensors}
-                    changed -= {n for n, d in digest_tensors(copies).items() if self._same(n, copies[n], d.value)}
-                written, nbytes = write_step(
-                    self.directory,
-                    step,
-                    content,
-                    unchanged=frozenset(content.tensors) - changed,
-                    frozen=frozen,
-                    before=before,
-                    entries=entries,
-                    metrics=metrics,
-                    provenance=ask_provenance() if self._provenance else {},
-                    kind=kind,
-                    keep=[policy.spec for policy in self._keep],
-                    epoch=epoch,
+        lane = self._lanes[1] if self._lanes is not None else None
+        before = self._before
+        changed = set(rest)
+        options: dict[str, Any] = {
+            "frozen": frozen,
+            "before": before,
+            "entries": entries,
+            "metrics": metrics,
+            "kind": kind,
+        }
+
+        def compare() -> None:
+            if before is not None:
+                copies = {name: pieces.tensors[name] for name in rest if name in before.manifest.tensors}
+                changed.difference_update(
+                    [n for n, d in digest_tensors(copies).items() if self._same(n, copies[n], d.value)]
                 )
+            options["unchanged"] = frozenset(pieces.tensors) - changed
+            options["provenance"] = ask_provenance() if self._provenance and (lane is None or lane.first) else {}
+
+        def retire() -> None:
+            if kind == "step":
+                retention.retire(self.directory, list_steps(self.directory), self._keep)
+
+        def work() -> None:
+            options.update(keep=[policy.spec for policy in self._keep], epoch=epoch)
+            try:
+                if lane is None:
+                    compare()
+                    written, nbytes = write_step(self.directory, step, pieces, tree, **options)
+                else:
+                    lane.gather(compare)
+                    written, nbytes = write_together(lane, self.directory, step, pieces, tree, **options)
                 if kind == "step":
                     self._before = written
-                    self._changed = changed if before is not None else set(content.tensors) - frozen
+                    self._changed = changed if before is not None else set(pieces.tensors) - frozen
                 handle.path, handle.nbytes_written = written.path, nbytes
-                if kind == "step":
-                    retention.retire(self.directory, list_steps(self.directory), self._keep)
+                if lane is None:
+                    retire()
+                else:
+                    lane.only_first(retire)
             except FileExistsError as err:
-                handle._error = self._failure = self._exists_error(step, err)
+                handle._error = self._failure = step_exists(self.directory, step, err)
             except BaseException as err:  # noqa: BLE001  # it surfaces at the next call, at `wait` and at `close`
                 self._before = None  # whatever it was: the next save takes nothing over
                 handle._error = self._failure = err
@@ -306,39 +332,6 @@ class Checkpointer:
                 handle._done.set()
 
         return work
-
-    def _content(self, state: Any) -> tuple[Content, dict[str, str]]:
-        """The state flattened, with what each entry is; the generators beside it."""
-        if isinstance(state, Mapping):
-            # A DataLoader that has no state was reported; what it would be saved as is nothing.
-            known = {key: kind_of(value) for key, value in state.items()}
-            entries = {str(key): kind for key, kind in known.items() if kind != "loader"}
-            tree = dict(capture({key: value for key, value in state.items() if known[key] != "loader"}))
-        else:
-            entries = {_WHOLE: "whole"}
-            tree = {_WHOLE: capture(state)}
-        if self._generators:
-            name = _GENERATORS
-            while name in tree:
-                name += "_"
-            tree[name] = capture_generators()
-            entries[name] = "generators"
-        return flatten(tree), entries
-
-    def _frozen(self, state: Any) -> list[str]:
-        """Names of parameters of torch models in the state that are not trained."""
-        import sys
-
-        torch = sys.modules.get("torch")
-        if torch is None or not isinstance(state, Mapping):
-            return []
-        return [
-            f"{key}.{name}"
-            for key, model in state.items()
-            if isinstance(model, torch.nn.Module)
-            for name, tensor in model.named_parameters()
-            if not tensor.requires_grad
-        ]
 
     def _take_lock(self) -> None:
         if self._lock.held:
@@ -357,20 +350,10 @@ class Checkpointer:
             if each.step != step:
                 continue
             if not each.damage():
-                raise self._exists_error(step, None)
+                raise step_exists(self.directory, step)
             from tensorkeep.storage.folders import set_aside
 
             set_aside(self.directory, os.path.basename(each.path))
-
-    def _exists_error(self, step: int, err: BaseException | None) -> StepExistsError:
-        made = StepExistsError(
-            17,
-            f"{self.directory}: step {step} is there already, and whole; steps are never replaced. To go on from an earlier step, "
-            "save into a new directory, or remove the later steps first.",
-            self.directory,
-        )
-        made.__cause__ = err
-        return made
 
     def _look(self, state: Any) -> None:
         if self._looked:
@@ -413,12 +396,22 @@ class Checkpointer:
 
         Raises: what that save met.
         """
+        self._close(together=True)
+
+    def _close(self, *, together: bool) -> None:
         try:
             self.wait()
             if self._proving and self._last is not None and not self._exists(self._last[0]):
                 last, self._last = self._last, None
                 self._save(*last, False, None, "step")
+        except BaseException:
+            together = False
+            raise
         finally:
+            lanes, self._lanes = self._lanes, None
+            for lane in lanes or ():
+                with contextlib.suppress(TensorkeepError):  # a rank that is gone takes nothing of what was saved
+                    lane.leave(together=together)
             self._signals.remove()
             self._staging.release()
             self._lock.release()
@@ -427,15 +420,24 @@ class Checkpointer:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        """Close; after an exception the last state that `step` was given is saved as a crash step first."""
-        if error is not None and self._last is not None and not isinstance(error, GeneratorExit):
+        """Close; after an exception the last state that `step` was given is saved as a crash step first.
+
+        Not so under torch.distributed, where the other ranks do not know of the exception: they are told by the broken
+        connection at their next call.
+        """
+        if (
+            error is not None
+            and self._lanes is None
+            and self._last is not None
+            and not isinstance(error, GeneratorExit)
+        ):
             step, state, metrics = self._last
             try:
                 self._save(step, state, metrics, False, None, "crash")
             except BaseException as err:  # noqa: BLE001  # the first error is the one to be told
                 error.add_note(f"The crash step could not be saved: {err}")
         try:
-            self.close()
+            self._close(together=error is None)
         except TensorkeepError as err:
             if error is None:
                 raise
@@ -470,8 +472,8 @@ class Checkpointer:
         """
         return self._tree(self._find(step).load(), self._find(step))
 
-    def _find(self, step: int) -> Step:
-        for each in list_steps(self.directory):
+    def _find(self, step: int, steps: Sequence[Step] | None = None) -> Step:
+        for each in list_steps(self.directory) if steps is None else steps:
             if each.step == step:
                 return each
         there = ", ".join(str(each.step) for each in self.steps()) or "none"
@@ -481,9 +483,9 @@ class Checkpointer:
     def _tree(tree: Any, step: Step) -> Any:
         """What was given to `save`: without the generators, and unwrapped when it was no dict."""
         entries = step.manifest.entries
-        if entries.get(_WHOLE) == "whole":
-            return tree[_WHOLE]
-        return {key: value for key, value in tree.items() if entries.get(str(key)) != "generators"}
+        if entries.get(WHOLE) == "whole":
+            return tree[WHOLE]
+        return {key: value for key, value in tree.items() if entries.get(str(key)) not in HIDDEN}
 
     def restore(self, state: Any = None, *, step: int | None = None, strict: bool = True) -> Step | None:
         """Go back to a step: the newest that verifies, or the one that is named.
@@ -497,38 +499,57 @@ class Checkpointer:
             The Step (with `.skipped`: what was passed over and why), or None for an empty directory.
         Raises:
             CorruptFileError: the named step, or every step, is damaged. MismatchError: the state does not fit; nothing was changed.
+        Under torch.distributed each rank reads its share of the bytes to verify them, and then the parts that it holds.
         """
         self.wait()
+        ranks = self._ranks()
         skipped: list[str] = []
-        candidates = [self._find(step)] if step is not None else list(reversed(self.steps()))
-        for each in candidates:
-            damage = each.damage()
+        there = list(reversed(self.steps())) if ranks is None else candidates(ranks, self.directory)
+        for each in there if step is None else [self._find(step, there)]:
+            damage = each.damage() if ranks is None else damage_together(ranks, each)
             if damage:
                 skipped.append(f"step {each.step} is damaged: {damage[0]}")
                 continue
             with each.open() as file:
-                tree = file.structure
-                if state is not None:
-                    made = restore_into(state, self._tree(tree, each), strict=strict)
-                    if isinstance(state, dict) and made is not state:
-                        state.update(made)
-                self._restored(each, tree)
-            if skipped:
-                warnings.warn(f"{self.directory}: {' '.join(skipped)} Restored step {each.step} instead.", stacklevel=2)
-            return replace(each, skipped=tuple(skipped))
+                lost = self._put_back(each, file.structure, state, strict, ranks)
+            if ranks is None or ranks.first:
+                if skipped:
+                    text = f"{self.directory}: {' '.join(skipped)} Restored step {each.step} instead."
+                    warnings.warn(text, stacklevel=2)
+                if lost:
+                    text = f"{each.path}: not restored: {'; '.join(lost)}"
+                    warnings.warn(text, NotRestoredWarning, stacklevel=2)
+            return replace(each, skipped=tuple(skipped), not_restored=tuple(lost))
         if skipped:
             raise CorruptFileError(f"{self.directory}: no step is whole. {'; '.join(skipped)}")
         return None
 
-    def _restored(self, step: Step, tree: Any) -> None:
-        if self._generators:
-            for key, kind in step.manifest.entries.items():
-                if kind == "generators":
-                    restore_generators(_plain(tree[key]))
-        self._before = Written.of(step.path, step.manifest)
+    def _put_back(self, step: Step, tree: Any, state: Any, strict: bool, ranks: Ranks | None) -> list[str]:
+        """Fill the state, and what this rank had for itself; what of it could not go back."""
+        rank, size = (ranks.rank, ranks.size) if ranks is not None else (0, 1)
+        generators, local, lost = own_of(tree, step.manifest.entries, rank, size)
+        if state is not None:
+            plans: list[Restore] = []
+
+            def look() -> None:
+                plans.append(Restore(state, self._tree(overlay(tree, local), step), strict=strict))
+                plans[0].check()
+
+            self._alike(look)
+            made: list[Any] = []
+            self._alike(lambda: made.append(plans[0].carry_out()))
+            if isinstance(state, dict) and made[0] is not state:
+                state.update(made[0])
+        if self._generators and generators is not None:
+            restore_generators(_plain(generators))
+        if ranks is None:
+            self._before = Written.of(step.path, step.manifest)
+        else:  # which rank wrote what may differ now: all is written anew
+            self._before = Written(step.path, replace(step.manifest, tensors={}, files={}))
         self._changed = None
         self._now.saved_step = self._now.step = step.step
         self._now.saved_epoch = step.manifest.epoch
+        return lost
 
     def pin(self, step: int) -> None:
         """Keep a step whatever the policies say."""
@@ -543,31 +564,6 @@ class Checkpointer:
         from tensorkeep.storage.folders import remove_file
 
         remove_file(os.path.join(self._find(step).path, PINNED))
-
-
-def _put(content: Content, copies: Mapping[str, Tensor]) -> None:
-    """The copies in the places of the originals, in the tree as well."""
-    from tensorkeep.core.tensor import SparseTensor
-    from tensorkeep.core.tree import map_tree
-
-    new = {id(content.tensors[name]): copy for name, copy in copies.items()}
-
-    def leaf(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return new.get(id(value), value)
-        if isinstance(value, SparseTensor):
-            return SparseTensor(value.kind, value.shape, **{k: new.get(id(v), v) for k, v in value.parts()})
-        return value
-
-    content.tree = map_tree(content.tree, leaf)
-    content.tensors.update(copies)
-    content.names.clear()
-    content.names.update({id(tensor): name for name, tensor in content.tensors.items()})
-
-
-def _dense(tensor: Any) -> Tensor:
-    assert isinstance(tensor, Tensor)
-    return tensor
 
 
 def _plain(tree: Any) -> Any:

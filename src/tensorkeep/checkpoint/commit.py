@@ -17,27 +17,45 @@ next steps link. No file ever holds a tensor that is stale.
 from __future__ import annotations
 
 import errno
+import math
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from tensorkeep.checkpoint._pieces import Pieces
+from tensorkeep.core.bytesource import FileSource
+from tensorkeep.core.dtypes import DType
 from tensorkeep.core.hashing import digest_of
 from tensorkeep.core.plan import TensorSegment, WritePlan
 from tensorkeep.core.tensor import Tensor
-from tensorkeep.core.tree import Content, encode
-from tensorkeep.errors import SaveError
+from tensorkeep.errors import SaveError, StepExistsError
 from tensorkeep.formats._step_manifest import NAME, FileRecord, Manifest, Part, TensorRecord, write_bytes
-from tensorkeep.storage.folders import Draft, check_space
+from tensorkeep.formats.step import part_tensors
+from tensorkeep.storage.folders import Draft, DraftShare, check_space
 
-__all__ = ["Written", "digits", "folder_name", "write_step"]
+__all__ = [
+    "Files",
+    "Written",
+    "arrange",
+    "digits",
+    "folder_name",
+    "step_exists",
+    "stored",
+    "write_files",
+    "write_indexes",
+    "write_step",
+]
 
 SHARD_NBYTES = 5_000_000_000
 """A file of more tensors than this is split, as the Hugging Face tools do."""
 
 SMALL_NBYTES = 1 << 20
 """An entry below this is one file: a second one costs more syncs than its bytes are worth."""
+
+_NUMBERS = re.compile(r"(-rank\d{5})?(-\d{5}-of-\d{5})?\.safetensors$")
 
 MOST_FILES = 8
 """More files of one entry are joined again: each costs a descriptor when the step is opened."""
@@ -84,7 +102,8 @@ class _File:
 def write_step(
     directory: str,
     step: int,
-    content: Content,
+    pieces: Pieces,
+    tree: Any,
     *,
     unchanged: frozenset[str],
     frozen: frozenset[str],
@@ -99,46 +118,30 @@ def write_step(
     """Write a step, durably; what to remember of it, and how many bytes of tensors were written.
 
     Args:
-        content: the state, flattened. Tensors in `unchanged` are not read.
-        unchanged: names whose bytes are known to be those of `before`.
-        frozen: names that are expected never to change, which are kept apart from the first step on.
+        pieces: the tensors of the state. Those in `unchanged` are not read.
+        tree: the state's structure, encoded.
+        unchanged: keys of `pieces` whose bytes are known to be those of `before`.
+        frozen: keys that are expected never to change, which are kept apart from the first step on.
     Raises:
         FileExistsError: the step is there already.
         NotEnoughSpaceError, SaveError: nothing is left of it, and all other steps are as they were.
     """
-    files = _arranged(content, unchanged, frozen, before)
-    names = _file_names(files)
-    nbytes = sum(tensor.nbytes for each in files if not each.source for tensor in each.tensors.values())
-    check_space(directory, nbytes, what=f"{directory}: step {step}")
+    files = arrange(pieces, unchanged, frozen, before)
+    check_space(directory, files.nbytes, what=f"{directory}: step {step}")
     draft = Draft(directory, folder_name(step, kind))
     try:
-        records: dict[str, TensorRecord] = {}
-        written: dict[str, FileRecord] = {}
-        for each, name in zip(files, names, strict=True):
-            if each.source:
-                assert before is not None
-                draft.link(os.path.join(before.path, each.source), name)
-                written[name] = before.manifest.files[each.source]
-                for full in each.tensors:
-                    old = before.manifest.tensors[full]
-                    assert old.whole is not None  # what is unchanged was written whole
-                    records[full] = replace(old, parts=(replace(old.whole, file=name),))
-            else:
-                found, record = _write_file(draft, name, each)
-                _check_unchanged(found, unchanged, before)
-                written[name] = record
-                records |= found
-        for index, raw in _indexes(files, names, records).items():
-            draft.write(index, WritePlan("index", [raw]))
+        written = write_files(draft, files, unchanged, before)
+        tensors = pieces.records(written.records)
+        write_indexes(draft, tensors)
         manifest = Manifest(
             step,
             kind,
             datetime.now(UTC).isoformat(timespec="seconds"),
             dict(metrics),
-            encode(content),
+            tree,
             dict(entries),
-            {name: records[name] for name in content.tensors},
-            written,
+            tensors,
+            written.files,
             dict(provenance),
             before.manifest.step if before is not None else None,
             keep,
@@ -149,7 +152,78 @@ def write_step(
     except BaseException:
         draft.abort()
         raise
-    return Written.of(path, manifest), nbytes
+    return Written.of(path, replace(manifest, tensors=written.records)), files.nbytes
+
+
+def step_exists(directory: str, step: int, cause: BaseException | None = None) -> StepExistsError:
+    """The error for a step that is there."""
+    made = StepExistsError(
+        errno.EEXIST,
+        f"{directory}: step {step} is there already, and whole; steps are never replaced. To go on from an earlier step, "
+        "save into a new directory, or remove the later steps first.",
+        directory,
+    )
+    made.__cause__ = cause
+    return made
+
+
+def stored(step: Written, keys: Iterable[str]) -> dict[str, Tensor]:
+    """Tensors of a step, as they lie in its files, which stay open as long as these live."""
+    wanted = set(keys)
+    records = {key: record for key, record in step.manifest.tensors.items() if key in wanted}
+    names = {part.file for record in records.values() for part in record.parts}
+    sources = {name: FileSource(os.path.join(step.path, name)) for name in names}
+    return {key: tensor for key, _, tensor in part_tensors(replace(step.manifest, tensors=records), sources)}
+
+
+@dataclass
+class Files:
+    """What a process puts into a step.
+
+    Attributes:
+        names: of the files.
+        nbytes: of the tensors that are not linked.
+        records: by key, where each tensor or part lies, once it is written.
+        files: size and header of each file, once it is written.
+    """
+
+    plan: list[_File]
+    names: list[str]
+    nbytes: int
+    records: dict[str, TensorRecord] = field(default_factory=dict)
+    files: dict[str, FileRecord] = field(default_factory=dict)
+
+
+def arrange(
+    pieces: Pieces, unchanged: frozenset[str], frozen: frozenset[str], before: Written | None, *, suffix: str = ""
+) -> Files:
+    """The files for the tensors: which are linked, which are cold, which are hot. Their names end with `suffix`."""
+    plan = _arranged(pieces.tensors, unchanged, frozen, before)
+    nbytes = sum(tensor.nbytes for each in plan if not each.source for tensor in each.tensors.values())
+    return Files(plan, _file_names(plan, suffix), nbytes)
+
+
+def write_files(draft: DraftShare, files: Files, unchanged: frozenset[str], before: Written | None) -> Files:
+    """Put them into a draft, synced; the same Files with what was written.
+
+    Raises:
+        SaveError: the system refuses, or what should be unchanged is not.
+    """
+    for each, name in zip(files.plan, files.names, strict=True):
+        if each.source:
+            assert before is not None
+            draft.link(os.path.join(before.path, each.source), name)
+            files.files[name] = before.manifest.files[each.source]
+            for key in each.tensors:
+                old = before.manifest.tensors[key]
+                assert old.whole is not None  # what is unchanged was written by this process
+                files.records[key] = replace(old, parts=(replace(old.whole, file=name),))
+        else:
+            found, record = _write_file(draft, name, each)
+            _check_unchanged(found, unchanged, before)
+            files.files[name] = record
+            files.records |= found
+    return files
 
 
 def _check_unchanged(found: Mapping[str, TensorRecord], unchanged: frozenset[str], before: Written | None) -> None:
@@ -179,11 +253,11 @@ def _entry(name: str) -> str:
 
 
 def _arranged(
-    content: Content, unchanged: frozenset[str], frozen: frozenset[str], before: Written | None
+    tensors_by_key: Mapping[str, Tensor], unchanged: frozenset[str], frozen: frozenset[str], before: Written | None
 ) -> list[_File]:
     """The files of the step: whole files of the step before where nothing in them changed, cold ones, hot ones."""
     by_entry: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in content.tensors.items():
+    for name, tensor in tensors_by_key.items():
         by_entry.setdefault(_entry(name), {})[name] = tensor
     files: list[_File] = []
     for entry, tensors in by_entry.items():
@@ -229,7 +303,7 @@ def _safe(entry: str) -> str:
     return kept or "state"
 
 
-def _file_names(files: Sequence[_File]) -> list[str]:
+def _file_names(files: Sequence[_File], suffix: str) -> list[str]:
     counts: dict[str, int] = {}
     stems: dict[str, str] = {}
     for each in files:
@@ -243,7 +317,7 @@ def _file_names(files: Sequence[_File]) -> list[str]:
     seen: dict[str, int] = {}
     names = []
     for each in files:
-        stem, total = stems[each.entry], counts[each.entry]
+        stem, total = stems[each.entry] + suffix, counts[each.entry]
         seen[each.entry] = number = seen.get(each.entry, 0) + 1
         names.append(f"{stem}.safetensors" if total == 1 else f"{stem}-{number:05d}-of-{total:05d}.safetensors")
     return names
@@ -255,7 +329,7 @@ def _inner(full: str) -> str:
     return inner or full
 
 
-def _write_file(draft: Draft, name: str, file: _File) -> tuple[dict[str, TensorRecord], FileRecord]:
+def _write_file(draft: DraftShare, name: str, file: _File) -> tuple[dict[str, TensorRecord], FileRecord]:
     from tensorkeep.formats._safetensors_write import header_digits, noting_header, plan_file
 
     inner = {_inner(full): tensor for full, tensor in file.tensors.items()}
@@ -281,22 +355,20 @@ def _write_file(draft: Draft, name: str, file: _File) -> tuple[dict[str, TensorR
     return records, FileRecord(receipt.nbytes, header_digits(made[-1]))
 
 
-def _indexes(files: Sequence[_File], names: Sequence[str], records: Mapping[str, TensorRecord]) -> dict[str, bytes]:
-    """For an entry of several files, the index that the Hugging Face tools look for."""
+def write_indexes(draft: DraftShare, tensors: Mapping[str, TensorRecord]) -> None:
+    """For an entry whose tensors lie whole in several files, the index that the Hugging Face tools look for."""
     import json
 
-    grouped: dict[str, list[str]] = {}
-    for each, name in zip(files, names, strict=True):
-        grouped.setdefault(each.entry, []).append(name)
-    found = {}
-    for entry, members in grouped.items():
-        if len(members) < 2:
+    grouped: dict[str, dict[str, TensorRecord]] = {}
+    for name, record in tensors.items():
+        grouped.setdefault(_entry(name), {})[name] = record
+    for members in grouped.values():
+        parts = [record.whole for record in members.values()]
+        files = list(dict.fromkeys(part.file for part in parts if part is not None))
+        if len(files) < 2 or None in parts:
             continue
-        weight_map = {
-            part.name: part.file for record in records.values() for part in record.parts if part.file in members
-        }
-        total = sum(tensor.nbytes for each in files if each.entry == entry for tensor in each.tensors.values())
-        stem = members[0].rpartition("-of-")[0].rpartition("-")[0]
+        weight_map = {part.name: part.file for part in parts if part is not None}
+        total = sum(math.prod(each.shape) * DType.of(each.dtype).bits // 8 for each in members.values())
+        stem = _NUMBERS.sub("", files[0])
         text = json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}, indent=2, ensure_ascii=False)
-        found[f"{stem}.safetensors.index.json"] = text.encode("utf-8")
-    return found
+        draft.write(f"{stem}.safetensors.index.json", WritePlan("index", [text.encode("utf-8")]))

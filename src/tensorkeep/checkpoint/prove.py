@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tensorkeep.checkpoint.steps import Step, list_steps
+from tensorkeep.checkpoint.steps import HIDDEN, Step, list_steps
 from tensorkeep.core.tree import leaves
 from tensorkeep.errors import TensorkeepError
 
@@ -211,7 +211,7 @@ def _values(step: Step) -> dict[str, Any]:
     """What a step holds, by path, without the generators: one that the script never seeds begins anywhere, and one that it
     uses shows in what it made."""
     entries = step.manifest.entries
-    tree = {key: value for key, value in step.load().items() if entries.get(str(key)) != "generators"}
+    tree = {key: value for key, value in step.load().items() if entries.get(str(key)) not in HIDDEN}
     return dict(leaves(tree))
 
 

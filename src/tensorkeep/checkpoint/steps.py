@@ -17,9 +17,13 @@ from tensorkeep.errors import CorruptFileError, TensorkeepError
 from tensorkeep.formats._step_manifest import Manifest, read_manifest
 from tensorkeep.formats.step import file_damage, open_step, part_tensors
 
-__all__ = ["PINNED", "Step", "list_steps"]
+__all__ = ["HIDDEN", "PINNED", "Step", "list_steps"]
 
 PINNED = "PINNED"
+HIDDEN = ("generators", "ranks")
+"""Kinds of entries that the Checkpointer adds to a state, and takes out again."""
+
+_RANK = re.compile(r"-rank(\d{5})[.-]")
 _NAME = re.compile(r"(step|crash)-(\d{10,})")
 
 
@@ -32,12 +36,14 @@ class Step:
         path: its folder.
         kind: "step" or "crash".
         skipped: after `restore`, the newer steps that were passed over, with what was wrong with them.
+        not_restored: after `restore`, what of the step could not go back to where it was.
     """
 
     step: int
     path: str
     kind: str = "step"
     skipped: tuple[str, ...] = field(default=(), compare=False)
+    not_restored: tuple[str, ...] = field(default=(), compare=False)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -69,19 +75,22 @@ class Step:
         """Whether retention leaves it alone."""
         return os.path.lexists(os.path.join(self.path, PINNED))
 
-    def damage(self, *, quick: bool = False) -> list[str]:
+    def damage(self, *, quick: bool = False, share: tuple[int, int] = (0, 1)) -> list[str]:
         """Sentences about what is wrong with it; empty when every byte is as written.
 
         Args:
             quick: look at the manifest, the files' sizes and headers, and not at the tensors' bytes.
+            share: (which, of how many) when several processes look: each reads about as many bytes.
         """
         try:
             manifest = self.manifest
         except (TensorkeepError, OSError) as err:
             return [str(err)]
         found: list[str] = []
-        for name, record in manifest.files.items():
-            found += file_damage(os.path.join(self.path, name), record)
+        which, many = share
+        for i, (name, record) in enumerate(manifest.files.items()):
+            if i % many == which:
+                found += file_damage(os.path.join(self.path, name), record)
         if found or quick:
             return found
         from tensorkeep.storage.reading import checksum_tensors
@@ -90,7 +99,7 @@ class Step:
         try:
             for name in manifest.files:
                 sources[name] = FileSource(os.path.join(self.path, name))
-            parts = list(part_tensors(manifest, sources))
+            parts = _share(list(part_tensors(manifest, sources)), which, many)
             got = checksum_tensors([tensor for _, _, tensor in parts], [str(i) for i in range(len(parts))])
         except (TensorkeepError, OSError) as err:
             return [str(err)]
@@ -149,6 +158,23 @@ class Step:
                 continue
             total += found.st_size if found.st_nlink == 1 else 0
         return total
+
+
+def _share(parts: list[Any], which: int, many: int) -> list[Any]:
+    """One of `many` shares of (name, part, tensor) rows, alike in bytes; a rank's own files go to it when as many ranks wrote."""
+    if many == 1:
+        return parts
+    load = [0] * many
+    mine = []
+    writers = {match[1] for _, part, _ in parts if (match := _RANK.search(part.file))}
+    own = len(writers) == many
+    for row in sorted(parts, key=lambda row: -row[2].nbytes):
+        match = _RANK.search(row[1].file) if own else None
+        to = int(match[1]) if match and int(match[1]) < many else min(range(many), key=lambda i: load[i])
+        load[to] += row[2].nbytes
+        if to == which:
+            mine.append(row)
+    return mine
 
 
 def _whole(leaf: Any, read: Mapping[int, Any]) -> Any:

@@ -145,6 +145,8 @@ class Tensor:
         first = index[0] if isinstance(index, tuple) and index else index
         rest = index[1:] if isinstance(index, tuple) else ()
         ext = self.extent
+        if hasattr(self._array, "box") and self.shape and (box := _as_box(index, self.shape)) is not None:
+            return cast("np.ndarray[Any, Any]", self._array.box(*box))
         if ext is None or ext.strides is not None or self.dtype.packed or not self.shape:
             return cast("np.ndarray[Any, Any]", self.numpy()[index])
         if isinstance(first, slice) and first.step in (None, 1):
@@ -210,6 +212,17 @@ class Tensor:
 
     def __repr__(self) -> str:
         return f"Tensor({self.dtype}, shape={self.shape})"
+
+
+def _as_box(index: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """(start, shape) of what slices without steps select; None of any other index."""
+    slices = index if isinstance(index, tuple) else (index,)
+    if len(slices) > len(shape) or not all(isinstance(each, slice) and each.step in (None, 1) for each in slices):
+        return None
+    ranges = [each.indices(n) for each, n in zip(slices, shape, strict=False)]
+    rest = shape[len(slices) :]
+    start = (*(a for a, _, _ in ranges), *(0 for _ in rest))
+    return start, (*(max(b - a, 0) for a, b, _ in ranges), *rest)
 
 
 def _from_extent(ext: Extent, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:

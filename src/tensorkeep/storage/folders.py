@@ -26,6 +26,7 @@ if sys.platform != "win32":
 
 __all__ = [
     "Draft",
+    "DraftShare",
     "FolderLock",
     "check_space",
     "link_or_copy",
@@ -94,24 +95,15 @@ class FolderLock:
             os.close(fd)
 
 
-class Draft:
-    """A folder that is being written beside its final place.
+class DraftShare:
+    """A draft as the other processes of one save see it: they put files into it, and its owner commits.
 
     Attributes:
         path: of the temporary folder.
     """
 
-    def __init__(self, parent: str, name: str) -> None:
-        self._parent = parent
-        self._name = name
-        self.path = os.path.join(parent, f".tmp-{name}-{os.urandom(6).hex()}")
-        try:
-            os.mkdir(self.path)
-            self._fd = _open_folder(self.path)
-            if self._fd is not None:
-                _lock(self._fd)
-        except OSError as err:
-            raise save_error(self.path, err, state=_UNTOUCHED) from err
+    def __init__(self, path: str) -> None:
+        self.path = path
 
     def write(self, name: str, plan: WritePlan) -> Receipt:
         """Write a file of it, synced."""
@@ -120,6 +112,33 @@ class Draft:
     def link(self, source: str, name: str) -> bool:
         """Give a file of another folder a name here: a hard link (True), a synced copy where there are no links (False)."""
         return link_or_copy(source, os.path.join(self.path, name))
+
+    def sync(self) -> None:
+        """Make the names of what was put into it durable.
+
+        Raises:
+            SaveError: the system refuses.
+        """
+        try:
+            sync_folder(self.path)
+        except OSError as err:
+            raise save_error(self.path, err, state=_UNTOUCHED) from err
+
+
+class Draft(DraftShare):
+    """A folder that is being written beside its final place."""
+
+    def __init__(self, parent: str, name: str) -> None:
+        super().__init__(os.path.join(parent, f".tmp-{name}-{os.urandom(6).hex()}"))
+        self._parent = parent
+        self._name = name
+        try:
+            os.mkdir(self.path)
+            self._fd = _open_folder(self.path)
+            if self._fd is not None:
+                _lock(self._fd)
+        except OSError as err:
+            raise save_error(self.path, err, state=_UNTOUCHED) from err
 
     def commit(self) -> str:
         """Make the folder appear under its name, durably; its path.
