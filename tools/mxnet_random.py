@@ -18,6 +18,7 @@ DRAWS = {
     "mixed": [("seed", 13), ("normal", 3), ("uniform", 200), ("normal", 129), ("uniform", 64), ("uniform", 65)],
     "negative seed": [("seed", -5), ("uniform", 10)],
     "seed of the cpu": [("seed cpu", 21), ("uniform", 100), ("normal", 100), ("shuffle", 9)],
+    "dropout": [("seed", 15), ("dropout", 300), ("dropout16", 100), ("dropout64", 100), ("uniform", 3), ("rows", 300)],
     "serial": [("seed", 14), ("shuffle", 500), ("uniform", 3), ("shuffle", 10)],
 }
 
@@ -25,6 +26,12 @@ DRAWS = {
 def draw(kind, count):
     if kind == "shuffle":
         return mx.nd.random.shuffle(mx.nd.arange(count)).asnumpy()
+    if kind.startswith("dropout") or kind == "rows":
+        ones = mx.nd.ones(
+            (count // 10, 10), dtype=f"float{kind.removeprefix('dropout')}" if kind[-1:] in "46" else "float32"
+        )
+        with mx.autograd.record():
+            return mx.nd.Dropout(ones, p=0.3, axes=(1,) if kind == "rows" else ()).asnumpy() != 0
     law, dtype = kind.removesuffix("64"), "float64" if kind.endswith("64") else "float32"
     return getattr(mx.nd.random, law)(shape=(count,), dtype=dtype).asnumpy()
 
@@ -39,7 +46,9 @@ def main():
                 rows.append([kind, number])
             else:
                 values = draw(kind, number)
-                rows.append([kind, number, zlib.crc32(np.ascontiguousarray(values).tobytes()), values[-3:].tolist()])
+                rows.append(
+                    [kind, number, zlib.crc32(np.ascontiguousarray(values).tobytes()), values.ravel()[-3:].tolist()]
+                )
     OUT.write_text(json.dumps({"mxnet": mx.__version__, "draws": found}, indent=1) + "\n")
 
 
