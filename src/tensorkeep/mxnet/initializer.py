@@ -480,9 +480,9 @@ class FusedRNN(Initializer):
         self._forget_bias = forget_bias
 
     def _init_weight(self, name: str, arr: NDArray) -> None:
-        from tensorkeep.mxnet.rnn import rnn_cell
+        from tensorkeep.mxnet.rnn import FusedRNNCell
 
-        cell = rnn_cell.FusedRNNCell(
+        cell = FusedRNNCell(
             self._num_hidden,
             self._num_layers,
             self._mode,
