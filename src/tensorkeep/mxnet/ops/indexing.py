@@ -183,7 +183,7 @@ def take(a: Tensor, indices: Tensor, *, axis: int = 0, mode: str = "clip") -> Te
         raise MXNetError("take operator contains indices out of bound")
     if at.dim() == 1:
         return a.index_select(axis, at)
-    return a.index_select(axis, at.reshape(-1)).reshape(*a.shape[:axis], *at.shape, *a.shape[axis + 1 :])
+    return a.index_select(axis, at.reshape(-1)).reshape((*a.shape[:axis], *at.shape, *a.shape[axis + 1 :]))
 
 
 @operator("batch_take", dtype=lambda dtypes, attrs: ([dtypes[0], "int32"], [dtypes[0]]))
