@@ -351,6 +351,32 @@ FUNCTIONS = {
     "eigh": lambda mx: mx.np.linalg.eigh(mx.np.array([[2.0, 0.0], [0.0, 3.0]])),
     "svd": lambda mx: [type(x).__name__ for x in mx.np.linalg.svd(a(mx))],
 }  # fmt: skip
+ZERO_DIMENSIONAL = {
+    "take": lambda mx: mx.np.take(v(mx), mx.np.array(1, dtype="int32")),
+    "take bool": lambda mx: mx.np.take(v(mx) > 1, mx.np.array(1, dtype="int64")),
+    "choice": lambda mx: mx.np.random.choice(v(mx)).shape,
+    "percentile": lambda mx: mx.np.percentile(mx.np.array(3.0), 50),
+    "transpose": lambda mx: mx.np.array(3.0).T,
+    "squeeze": lambda mx: mx.np.squeeze(mx.np.array(3.0)),
+    "sum": lambda mx: [mx.np.array(3.0).sum(), mx.np.array(3.0).mean(), mx.np.array(3.0).std()],
+    "cumsum": lambda mx: mx.np.array(3.0).cumsum(),
+    "tensordot": lambda mx: mx.np.tensordot(mx.np.array(2.0), mx.np.array(3.0), 0),
+    "einsum": lambda mx: mx.np.einsum(",->", mx.np.array(2.0), mx.np.array(3.0)),
+    "concatenate": lambda mx: mx.np.concatenate([mx.np.array(2.0)]),
+    "stack": lambda mx: mx.np.stack([mx.np.array(2.0), mx.np.array(3.0)]),
+    "reshape": lambda mx: mx.np.array(2.0).reshape(1, 1),
+    "flatten": lambda mx: mx.np.array(2.0).flatten(),
+    "repeat": lambda mx: mx.np.array(2.0).repeat(2),
+    "tile": lambda mx: mx.np.tile(mx.np.array(2.0), 3),
+    "expand_dims": lambda mx: mx.np.expand_dims(mx.np.array(2.0), 0),
+    "clip": lambda mx: mx.np.array(2.0).clip(0, 1),
+    "argmax": lambda mx: mx.np.array(2.0).argmax(),
+    "broadcast_to": lambda mx: mx.np.array(2.0).broadcast_to((2,)),
+    "where": lambda mx: mx.np.where(mx.np.array(1.0), mx.np.array(2.0), mx.np.array(3.0)),
+    "softmax": lambda mx: mx.npx.softmax(mx.np.array(2.0)),
+    "max": lambda mx: mx.np.maximum(mx.np.array(2.0), 3),
+    "unique": lambda mx: mx.np.unique(mx.np.array(2.0)),
+}
 FALLBACKS = {
     "allclose": lambda mx: mx.np.allclose(v(mx), v(mx)),
     "array_equal": lambda mx: mx.np.array_equal(v(mx), a(mx)),
@@ -458,7 +484,7 @@ RANDOM = {
 }
 TOPICS = {
     "printed": PRINTED, "made": MADE, "arithmetic": ARITHMETIC, "indexed": INDEXED, "methods": METHODS,
-    "gradients": GRADIENTS, "functions": FUNCTIONS, "fallbacks": FALLBACKS, "extension": EXTENSION, "random": RANDOM,
+    "gradients": GRADIENTS, "0-d": ZERO_DIMENSIONAL, "functions": FUNCTIONS, "fallbacks": FALLBACKS, "extension": EXTENSION, "random": RANDOM,
 }  # fmt: skip
 
 

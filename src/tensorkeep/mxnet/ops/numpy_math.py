@@ -137,7 +137,7 @@ def percentile(
         raise InvalidValue("percentile exceeds the valid range")
     axes = reduced_axes(a, axis)
     kept = [i for i in range(a.dim()) if i not in axes]
-    values = a.detach().permute(*kept, *axes).reshape(*[a.shape[i] for i in kept], -1).to(target)
+    values = a.detach().permute((*kept, *axes)).reshape((*[a.shape[i] for i in kept], -1)).to(target)
     ordered = torch.sort(values, -1).values
     at = _ROUND[interpolation](wanted / 100.0 * (ordered.shape[-1] - 1))
     low = torch.floor(at)

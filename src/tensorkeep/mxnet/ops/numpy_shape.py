@@ -67,7 +67,7 @@ def transpose(a: Tensor, *, axes: tuple[int, ...] | None = None) -> Tensor:
     order = [axis_in(i, a.dim(), a.shape) for i in axes]
     if len(set(order)) != len(order):
         raise InvalidValue(f"Repeated axis in transpose. param.axes = {like(axes)}")
-    return a.permute(*order)
+    return a.permute(tuple(order))
 
 
 @operator("_np_moveaxis", view=True)
