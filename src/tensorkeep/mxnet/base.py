@@ -40,6 +40,11 @@ def claim(namespace: dict[str, Any], path: str | None = None) -> None:
             value.__module__ = path
 
 
+def _as_list(value: Any) -> Any:
+    """The value itself when it is a list or tuple, else a list of it. Scripts import it from here."""
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
 class MXNetError(TensorkeepError, RuntimeError):
     """What MXNet raises for everything that goes wrong below its Python surface; the text is MXNet's own sentence."""
 
