@@ -134,7 +134,10 @@ def _while_loop(node: Node, runs: Sequence[Run]) -> Callable[..., tuple[torch.Te
                 values[at] = out
             steps += 1
         if n_out and not steps:
-            raise MXNetError(f"_while_loop {node.name}: its condition is false before the first step.")
+            # Not one step: the outputs are zeros, in shapes that only a step tells.
+            with torch.no_grad():
+                outs = body([values[at] for at in taken], is_train)[:n_out]
+            found = [[torch.zeros_like(out)] for out in outs]
         stacked = []
         for kept in found:
             # What a step did not reach is zero: the outputs always have max_iterations rows.
@@ -181,7 +184,7 @@ def body_facts(
         facts = infer(body, given)
         for variable, at in zip(variables, places, strict=True):
             new = facts.get((id(variable), 0))
-            if found[at] is None and new is not None and at >= sliced:
+            if new is not None and new != found[at] and at >= sliced:
                 found[at] = new
         return [facts.get((id(n), i)) for n, i, _ in body]
 

@@ -177,7 +177,7 @@ def _control_step(node: Node, facts: dict[Key, Any], infer: Any, rows: Any) -> b
     ins, outs = body_facts(node, [facts.get(key) for key in keys[: len(node.inputs)]], infer, rows)
     changed = False
     for key, new in zip(keys, [*ins, *outs], strict=False):
-        if new is not None and facts.get(key) is None:
+        if new is not None and facts.get(key) != new:
             facts[key] = new
             changed = True
     return changed
