@@ -202,3 +202,39 @@ def test_an_error_names_the_node() -> None:
 
     with pytest.raises(mx.MXNetError, match="Error in operator product"):
         symbol.bind(mx.cpu(), [mx.nd.ones((2, 3, 4)), mx.nd.ones((2, 5, 6))]).forward()
+
+
+def test_a_loop_of_no_step_gives_zeros() -> None:
+    """A while_loop whose condition never holds has outputs of its full length, all zero, and its variables as given."""
+    outputs, variables = mx.sym.contrib.while_loop(
+        lambda i: i < 0, lambda i: ([i * 2], [i + 1]), [mx.sym.var("i")], max_iterations=3
+    )
+    found = mx.sym.Group([*outputs, *variables]).bind(mx.cpu(), [mx.nd.array([5.0])]).forward()
+
+    assert found[0].asnumpy().tolist() == [[0.0], [0.0], [0.0]]
+    assert found[1].asnumpy().tolist() == [5.0]
+
+
+def test_shapes_follow_backwards_from_outputs() -> None:
+    """A dimension that only the output knows reaches the input: through splits, joins and convolutions."""
+    sym = mx.sym
+    split = sym.SliceChannel(sym.var("a", shape=(0, 10)), num_outputs=10, axis=1, squeeze_axis=True)[1]
+    joined = sym.Concat(sym.var("a", shape=(0, 10)), sym.var("b", shape=(0, 5)), dim=1)
+    layer = sym.Convolution(sym.var("a", shape=(0, 10, 0, 0)), num_filter=21, kernel=(3, 3), pad=(1, 1))
+
+    assert (split + sym.var("c", shape=(5,))).infer_shape()[0] == [(5, 10), (5,)]
+    assert (sym.var("d", shape=(2, 0)) + joined).infer_shape()[0] == [(2, 15), (2, 10), (2, 5)]
+    assert (layer + sym.var("c", shape=(5, 21, 32, 32))).infer_shape()[0][0] == (5, 10, 32, 32)
+
+
+def test_arrays_lie_where_their_group_does() -> None:
+    """group2ctx gives the arrays their contexts; the outputs are the same."""
+    with mx.AttrScope(ctx_group="one"):
+        a = mx.sym.var("a") * 2
+    with mx.AttrScope(ctx_group="two"):
+        total = a + mx.sym.var("b")
+    executor = total.simple_bind(mx.cpu(), group2ctx={"one": mx.cpu(1), "two": mx.cpu(2)}, a=(2,), b=(2,))
+
+    assert [str(array.context) for array in executor.arg_arrays] == ["cpu(1)", "cpu(2)"]
+    assert [str(array.context) for array in executor.grad_arrays] == ["cpu(1)", "cpu(2)"]
+    assert executor.forward(a=mx.nd.ones((2,)), b=mx.nd.ones((2,)))[0].asnumpy().tolist() == [3.0, 3.0]
