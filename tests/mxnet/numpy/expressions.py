@@ -483,9 +483,18 @@ RANDOM = {
     }.items()
 }
 TOPICS = {
-    "printed": PRINTED, "made": MADE, "arithmetic": ARITHMETIC, "indexed": INDEXED, "methods": METHODS,
-    "gradients": GRADIENTS, "0-d": ZERO_DIMENSIONAL, "functions": FUNCTIONS, "fallbacks": FALLBACKS, "extension": EXTENSION, "random": RANDOM,
-}  # fmt: skip
+    "printed": PRINTED,
+    "made": MADE,
+    "arithmetic": ARITHMETIC,
+    "indexed": INDEXED,
+    "methods": METHODS,
+    "gradients": GRADIENTS,
+    "functions": FUNCTIONS,
+    "0-d": ZERO_DIMENSIONAL,
+    "fallbacks": FALLBACKS,
+    "extension": EXTENSION,
+    "random": RANDOM,
+}
 
 
 def shown(mx, function):
