@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from tensorkeep.checkpoint.averaging import average
     from tensorkeep.checkpoint.checkpointer import Checkpointer, NotCapturedWarning, NotRestoredWarning, SaveHandle
+    from tensorkeep.checkpoint.distributed import TensorkeepReader, TensorkeepWriter
     from tensorkeep.checkpoint.policies import every, keep_all, keep_best, keep_every, keep_last
     from tensorkeep.checkpoint.steps import Step
     from tensorkeep.core.loadreport import LoadReport
@@ -81,6 +82,7 @@ _HOMES = {
     "tensorkeep.adapters._propose": ("Match",),
     "tensorkeep.checkpoint.averaging": ("average",),
     "tensorkeep.checkpoint.checkpointer": ("Checkpointer", "NotCapturedWarning", "NotRestoredWarning", "SaveHandle"),
+    "tensorkeep.checkpoint.distributed": ("TensorkeepReader", "TensorkeepWriter"),
     "tensorkeep.checkpoint.policies": ("every", "keep_all", "keep_best", "keep_every", "keep_last"),
     "tensorkeep.checkpoint.steps": ("Step",),
     "tensorkeep.core.loadreport": ("LoadReport",),
@@ -144,6 +146,8 @@ __all__ = [  # noqa: RUF022  # the verbs first
     "TensorFile",
     "TensorSpec",
     "TensorWriter",
+    "TensorkeepReader",
+    "TensorkeepWriter",
     "VerifyReport",
     "CorruptFileError",
     "LimitError",
