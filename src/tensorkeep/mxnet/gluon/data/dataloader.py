@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import platform
 import signal
 import threading
 import warnings
@@ -211,7 +210,8 @@ class DataLoader:
             return ThreadPool(self._num_workers, initializer=_start_thread, initargs=semantics)
         _share_arrays()
         # Forked workers have the dataset without pickling it, as MXNet's users are used to.
-        forks = "fork" in multiprocessing.get_all_start_methods() and platform.system() != "Darwin"
+        methods: list[str] = list(multiprocessing.get_all_start_methods())
+        forks = "fork" in methods and methods[0] != "spawn"  # the default comes first: macOS can fork, but should not
         chosen = multiprocessing.get_context("fork" if forks else None)
         ours = threading.current_thread() is threading.main_thread()
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if ours else None  # Ctrl-C is for the parent

@@ -37,6 +37,7 @@ from tensorkeep.mxnet.metric import Loss as LossMetric
 
 __all__ = ["Estimator"]
 
+_EVENTS = (TrainBegin, EpochBegin, BatchBegin, BatchEnd, EpochEnd, TrainEnd)
 _LOADERS_ONLY = (
     "Estimator only support input as Gluon DataLoader. Alternatively, you can transform your DataIter or any NDArray "
     "into Gluon DataLoader. Refer to gluon.data.{}"
@@ -184,16 +185,17 @@ class Estimator:
             raise ValueError(_LOADERS_ONLY.format("DataLoader"))
         for metric in self.val_metrics:
             metric.reset()
-        handlers = self._complete(event_handlers, self._validation_defaults, set(self.val_metrics))
-        for handler in _of(EpochBegin, handlers):
+        handlers = self._prepare_default_validation_handlers(event_handlers)
+        _, epoch_begin, batch_begin, batch_end, epoch_end, _ = self._categorize_handlers(handlers)
+        for handler in epoch_begin:
             handler.epoch_begin(self)
         for batch in val_data:
-            for handler in _of(BatchBegin, handlers):
+            for handler in batch_begin:
                 handler.batch_begin(self, batch=batch)
             _, label, pred, loss = self.batch_processor.evaluate_batch(self, batch, batch_axis)
-            for handler in _of(BatchEnd, handlers):
+            for handler in batch_end:
                 handler.batch_end(self, batch=batch, pred=pred, label=label, loss=loss)
-        for handler in _of(EpochEnd, handlers):
+        for handler in epoch_end:
             handler.epoch_end(self)
 
     def fit(
@@ -223,33 +225,36 @@ class Estimator:
         self.max_epoch = epochs
         self.max_batch = batches
         self.batch_axis = batch_axis
-        known = {*self.train_metrics, *self.val_metrics}
-        handlers = self._complete(event_handlers, lambda given: self._fit_defaults(given, val_data), known)
-        for handler in _of(TrainBegin, handlers):
+        kinds = self._categorize_handlers(self._prepare_default_handlers(val_data, event_handlers))
+        for handler in kinds[0]:
             handler.train_begin(self)
-        while not self._epoch(train_data, handlers, batch_axis):
+        while not self._epoch(train_data, kinds, batch_axis):
             pass
-        for handler in _of(TrainEnd, handlers):
+        for handler in kinds[-1]:
             handler.train_end(self)
 
-    def _epoch(self, train_data: Any, handlers: list[Any], batch_axis: int) -> bool:
+    def _epoch(self, train_data: Any, kinds: tuple[list[Any], ...], batch_axis: int) -> bool:
         """One round; whether it was the last."""
-        for handler in _of(EpochBegin, handlers):
+        _, epoch_begin, batch_begin, batch_end, epoch_end, _ = kinds
+        for handler in epoch_begin:
             handler.epoch_begin(self)
         for batch in train_data:
-            for handler in _of(BatchBegin, handlers):
+            for handler in batch_begin:
                 handler.batch_begin(self, batch=batch)
             _, label, pred, loss = self.batch_processor.fit_batch(self, batch, batch_axis)
-            results = [
-                handler.batch_end(self, batch=batch, pred=pred, label=label, loss=loss)
-                for handler in _of(BatchEnd, handlers)
-            ]
+            results = [handler.batch_end(self, batch=batch, pred=pred, label=label, loss=loss) for handler in batch_end]
             if any(results):
                 break
-        results = [handler.epoch_end(self) for handler in _of(EpochEnd, handlers)]  # all of them are called
+        results = [handler.epoch_end(self) for handler in epoch_end]  # all of them are called
         return any(results)
 
-    def _fit_defaults(self, given: list[Any], val_data: Any) -> list[Any]:
+    def _categorize_handlers(self, event_handlers: list[Any]) -> tuple[list[Any], ...]:
+        """The handlers of each event: train begin, epoch begin, batch begin, batch end, epoch end, train end."""
+        return tuple([_of(kind, event_handlers) for kind in _EVENTS])
+
+    def _prepare_default_handlers(self, val_data: Any, event_handlers: Any) -> list[Any]:
+        """The handlers of training: those given, and those that nobody gave."""
+        given = _check_event_handlers(event_handlers)
         added: list[Any] = [StoppingHandler(self.max_epoch, self.max_batch)]
         if not _of(GradientUpdateHandler, given):
             added.append(GradientUpdateHandler())
@@ -259,24 +264,29 @@ class Estimator:
             added.append(ValidationHandler(val_data=val_data, eval_fn=self.evaluate))
         if not _of(LoggingHandler, given):
             added.append(LoggingHandler(metrics=self.train_metrics))
-        return added
+        return _complete(given, added, {*self.train_metrics, *self.val_metrics})
 
-    def _validation_defaults(self, given: list[Any]) -> list[Any]:
+    def _prepare_default_validation_handlers(self, event_handlers: Any) -> list[Any]:
+        """The handlers of validation: those given, and those that nobody gave."""
+        given = _check_event_handlers(event_handlers)
         added: list[Any] = []
         if not _of(MetricHandler, given):
             added.append(MetricHandler(metrics=self.val_metrics))
         if not _of(LoggingHandler, given):
             added.append(LoggingHandler(metrics=self.val_metrics))
-        return added
+        return _complete(given, added, set(self.val_metrics))
 
-    def _complete(self, event_handlers: Any, defaults: Any, known: set[Any]) -> list[Any]:
-        """The given handlers and those that nobody gave, in the order of their priority."""
-        given = _check_event_handlers(event_handlers)
-        added = defaults(given)
-        if given and added:
-            for handler in [*given, *added]:
-                _check_handler_metric_ref(handler, known)
-        return sorted([*given, *added], key=lambda handler: getattr(handler, "priority", 0))
+
+def _complete(given: list[Any], added: list[Any], known: set[Any]) -> list[Any]:
+    """All handlers in the order of their priority.
+
+    Raises:
+        ValueError: a handler has a metric of its own, which no other one would update.
+    """
+    if given and added:
+        for handler in [*given, *added]:
+            _check_handler_metric_ref(handler, known)
+    return sorted([*given, *added], key=lambda handler: getattr(handler, "priority", 0))
 
 
 def _of(kind: type[Any], handlers: list[Any]) -> list[Any]:
