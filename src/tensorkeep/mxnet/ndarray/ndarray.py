@@ -27,6 +27,10 @@ __all__ = [
     "true_divide",
 ]  # fmt: skip
 
+py_slice = slice
+_STORAGE_TYPE_STR_TO_ID = {"undefined": -1, "default": 0, "row_sparse": 1, "csr": 2}
+"""The number of a storage type in files and in MXNet's C interface."""
+
 
 class NDArray:
     """A multi-dimensional array of one dtype on one device.
