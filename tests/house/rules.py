@@ -35,9 +35,21 @@ SEPARATE: dict[tuple[str, ...], frozenset[str]] = {
     ("formats",): frozenset(),
     ("adapters",): frozenset({"base", "match"}),
     ("mxnet", "ops"): frozenset(),
+    ("checkpoint", "integrations"): frozenset(),
 }
 
-HEAVY = frozenset({"h5py", "jax", "ml_dtypes", "mxnet", "numpy", "safetensors", "scipy", "torch"})
+# Subclasses of a framework's own classes: whoever imports such a file trains with that framework, and nothing in src does.
+# They stand above the verbs, as the command line does.
+INTEGRATIONS = ("checkpoint", "integrations")
+BASES = {
+    "huggingface": frozenset({"transformers"}),
+    "keras": frozenset({"keras"}),
+    "lightning": frozenset({"lightning", "lightning_fabric", "pytorch_lightning"}),
+}
+
+HEAVY = frozenset({"h5py", "jax", "ml_dtypes", "mxnet", "numpy", "safetensors", "scipy", "torch"}).union(
+    *BASES.values()
+)
 COMMAND_LINE = frozenset({"click", "rich"})
 ROOMS_WITH_HEAVY = frozenset({"mxnet", "testing"})  # whoever imports these has chosen the framework already
 
@@ -85,11 +97,17 @@ def layers(package: Path) -> list[str]:
                 broken.append(f"{_at(path, package, found.line)}: imports the front door; import the room instead")
             elif target[0] not in HEIGHTS:
                 broken.append(f"{_at(path, package, found.line)}: imports {target[0]!r}, which is no room")
-            elif target[0] != parts[0] and HEIGHTS[target[0]] >= HEIGHTS[parts[0]]:
+            elif target[:2] == INTEGRATIONS and parts[:2] != INTEGRATIONS:
+                broken.append(f"{_at(path, package, found.line)}: imports an integration; only users do")
+            elif target[0] != parts[0] and HEIGHTS[target[0]] >= _height(parts):
                 broken.append(
                     f"{_at(path, package, found.line)}: {parts[0]} imports {target[0]}, which is not below it"
                 )
     return broken
+
+
+def _height(parts: tuple[str, ...]) -> int:
+    return HEIGHTS["cli"] if parts[:2] == INTEGRATIONS else HEIGHTS[parts[0]]
 
 
 def separate(package: Path) -> list[str]:
@@ -118,6 +136,8 @@ def heavy_at_top(package: Path) -> list[str]:
         refused = (frozenset() if room in ROOMS_WITH_HEAVY else HEAVY) | (
             frozenset() if room in {"cli", "viewer", "testing"} else COMMAND_LINE
         )
+        if parts[:2] == INTEGRATIONS:
+            refused -= BASES.get(parts[-1], frozenset())
         broken += [
             f"{_at(path, package, found.line)}: imports {found.target} at module level; do it in the function"
             for found in imports(path, package)

@@ -1,0 +1,9 @@
+"""Checkpoints where people train: one file a framework, imported by whoever has the framework, and by nothing else.
+
+from tensorkeep.checkpoint.integrations.lightning import CheckpointerCallback, TensorkeepIO
+from tensorkeep.checkpoint.integrations.huggingface import CheckpointerCallback
+from tensorkeep.checkpoint.integrations.keras import CheckpointerCallback
+from tensorkeep.checkpoint.integrations.mxnet import gluon_state, module_checkpoint
+
+Accelerate and plain loops need none: what they give goes into a Checkpointer's state as it is.
+"""
