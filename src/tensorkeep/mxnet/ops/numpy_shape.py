@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tensorkeep.mxnet._registry import Attrs, operator
+from tensorkeep.mxnet._registry import Attrs, Shape, operator
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.ops._elementwise import like
 from tensorkeep.mxnet.ops._numpy_axes import axis_in, split_points
@@ -23,7 +23,14 @@ def copy(a: Tensor) -> Tensor:
     return a.clone()
 
 
-@operator("_np_reshape", view=True)
+def _reshape_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Sequence[Shape]]:
+    shape, new = shapes[0], attrs["newshape"]
+    if shape is None or -1 in shape:
+        return shapes, [tuple(new)]
+    return shapes, [tuple(reshape(torch.empty(shape, device="meta"), newshape=new).shape)]
+
+
+@operator("_np_reshape", shape=_reshape_shapes, view=True)
 def reshape(a: Tensor, *, newshape: tuple[int, ...], order: str = "C") -> Tensor:
     """The elements in another shape; one dimension may be -1: what is left."""
     try:

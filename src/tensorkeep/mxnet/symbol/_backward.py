@@ -106,6 +106,7 @@ _RULES: dict[str, Backward] = {
     "FullyConnected": _batch,
     "Reshape": _unreshaped,
     "SliceChannel": _split,
+    "_np_reshape": _unreshaped,
     "_rnn_param_concat": _unconcatenated,
 }
 
