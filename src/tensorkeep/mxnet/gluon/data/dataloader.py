@@ -238,8 +238,11 @@ class DataLoader:
         batches, self._iter = self._iter, None
         assert batches is not None
         yield from batches
-        if self._iter is None and self.auto_reload:
+        if self.auto_reload and not self._begun():
             self.refresh()
+
+    def _begun(self) -> bool:
+        return self._iter is not None
 
     def __len__(self) -> int:
         return len(self._batch_sampler)
