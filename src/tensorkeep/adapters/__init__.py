@@ -21,6 +21,7 @@ _OWN = {
     "torch": ("torch", "tensorkeep.adapters.torch"),
     "flax": ("flax", "tensorkeep.adapters.flax"),
     "equinox": ("equinox", "tensorkeep.adapters.equinox"),
+    "mxnet": ("tensorkeep.mxnet", "tensorkeep.adapters.mxnet"),
     "tree": ("", "tensorkeep.adapters.tree"),
 }
 """Name → the module that must have been imported for a model of it to exist ("" for none), and the adapter's home.

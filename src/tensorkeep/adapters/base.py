@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,10 @@ class Adapter(ABC):
     def prefixes(self, model: Any) -> Sequence[str]:
         """Prefixes that files of this framework may carry before the names of this model (a Gluon block's own)."""
         return ()
+
+    def other_names(self, model: Any, names: Sequence[str]) -> Mapping[str, str]:
+        """name in a file → name of the model, where a file of this framework calls all of its tensors otherwise; else nothing."""
+        return {}
 
     def order(self, model: Any) -> Sequence[str]:
         """The names of the model's layers in the order in which data pass them, as far as the model tells."""

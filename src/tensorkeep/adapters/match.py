@@ -48,6 +48,7 @@ def rename_automatically(
     shapes: Mapping[str, tuple[int, ...]],
     *,
     prefixes: Sequence[str] = (),
+    others: Mapping[str, str] | None = None,
     entries: frozenset[str] = frozenset(),
     outside: frozenset[str] = frozenset(),
 ) -> Named:
@@ -57,6 +58,7 @@ def rename_automatically(
         names: those of the file.
         shapes: of the file's tensors, by name.
         prefixes: further ones that the model's framework knows.
+        others: name in the file → name in the model, as the framework knows them; see `Adapter.other_names`.
         entries: top-level keys of the file that hold containers.
         outside: names of the model that are not asked for; a file that has them fits all the same.
     """
@@ -64,7 +66,10 @@ def rename_automatically(
     same = Named("", {name: name for name in names})
     best: list[tuple[int, Named]] = []
     seen: set[frozenset[tuple[str, str]]] = set()
-    for way in (same, *_ways(list(names), wanted, prefixes, entries)):
+    ways = [same, *_ways(list(names), wanted, prefixes, entries)]
+    if others:
+        ways.append(Named("the framework's other names", dict(others)))
+    for way in ways:
         key = frozenset(way.names.items())
         if key in seen or len(set(way.names.values())) < len(way.names):
             continue

@@ -189,7 +189,13 @@ def _named(
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
         names = list(tensors)
         return rename_automatically(
-            names, slots, shapes, prefixes=adapter.prefixes(model), entries=frozenset(entries), outside=outside
+            names,
+            slots,
+            shapes,
+            prefixes=adapter.prefixes(model),
+            others=adapter.other_names(model, names),
+            entries=frozenset(entries),
+            outside=outside,
         )
     if rename is None:
         return Named("", {name: name for name in tensors})
