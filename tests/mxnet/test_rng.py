@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 from tensorkeep.mxnet import _rng, autograd, random  # noqa: E402
 from tensorkeep.mxnet._invoke import invoke  # noqa: E402
 from tensorkeep.mxnet._registry import get  # noqa: E402
+from tensorkeep.mxnet.base import MXNetError  # noqa: E402
 from tensorkeep.mxnet.context import cpu  # noqa: E402
 from tensorkeep.mxnet.ndarray.ndarray import NDArray, array  # noqa: E402
 
@@ -110,3 +111,10 @@ def test_out_says_shape_and_dtype() -> None:
     invoke(get("_random_uniform"), (), {"low": 0.0}, target, NDArray)
 
     np.testing.assert_array_equal(target.asnumpy(), np.array([[0.4216, 0.3276], [0.2522, 0.3008]], "float16"))
+
+
+def test_indices_that_a_dtype_cannot_hold_are_refused() -> None:
+    """MXNet 1.9.1 lets them wrap around in silence."""
+    shares = array(np.full(300, 1 / 300, "float32"))
+    with pytest.raises(MXNetError, match="'dtype' does not have a sufficient precision to represent the indices"):
+        invoke(get("_sample_multinomial"), [shares], {"dtype": "uint8"}, None, NDArray)

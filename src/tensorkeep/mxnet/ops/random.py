@@ -187,6 +187,10 @@ def _multinomial_dtype(dtypes: list[str | None], attrs: Attrs) -> tuple[Sequence
     return dtypes, [attrs["dtype"], dtypes[0]][: 2 if attrs["get_prob"] else 1]
 
 
+_MOST_CLASSES = {"uint8": 255, "float16": 2**11, "float32": 2**24, "int32": 2**31 - 1, "float64": 2**53}
+"""Classes whose indices the dtype can tell apart."""
+
+
 @operator(
     "_sample_multinomial",
     outputs=lambda attrs: 2 if attrs["get_prob"] else 1,
@@ -200,6 +204,10 @@ def sample_multinomial(
 
     With get_prob also the logarithm of the probability of each, whose gradient flows back to data.
     """
+    refuse(
+        data.shape[-1] > _MOST_CLASSES[dtype],
+        "'dtype' does not have a sufficient precision to represent the indices.",
+    )
     rows = data.reshape(-1, data.shape[-1])
     sizes = (*data.shape[:-1], *shape) if data.dim() > 1 or shape else (1,)
     count = prod(sizes)
