@@ -9,7 +9,7 @@ from tensorkeep.core.dtypes import DTYPES, DType, dtype_of_numpy
 from tensorkeep.core.tensor import Tensor
 from tensorkeep.errors import UnsupportedDataError
 
-__all__ = ["device_of", "dtype_of", "is_array", "is_jax", "like", "value_of"]
+__all__ = ["class_in", "device_of", "dtype_of", "is_array", "is_jax", "like", "value_of"]
 
 
 def is_array(value: Any) -> bool:
@@ -105,3 +105,15 @@ def _owned(values: Any) -> Any:
     import numpy as np
 
     return values if values.flags.owndata and values.flags.writeable else np.array(values)
+
+
+def class_in(owner: Any, root: str) -> str:
+    """The name of a framework's own class that a layer is of, or inherits from; else its own class."""
+    for kind in type(owner).__mro__:
+        if kind.__module__.partition(".")[0] == root:
+            return (
+                kind.__name__
+                if kind.__name__ not in ("Module", "Layer", "Block", "HybridBlock")
+                else type(owner).__name__
+            )
+    return type(owner).__name__

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from tensorkeep.adapters._arrays import device_of, dtype_of, is_array, like, value_of
+from tensorkeep.adapters._arrays import class_in, device_of, dtype_of, is_array, like, value_of
 from tensorkeep.adapters.base import Adapter, Slot
 
 __all__ = ["ADAPTER", "EquinoxAdapter"]
@@ -39,9 +39,8 @@ class EquinoxAdapter(Adapter):
             if is_array(array):
                 name = jax.tree_util.keystr(path, simple=True, separator=".")
                 leaf = _Leaf(number, array)
-                found.append(
-                    Slot(name, tuple(array.shape), dtype_of(array, name), "parameter", (), device_of(array), leaf)
-                )
+                dtype, layer = dtype_of(array, name), class_in(_owner(model, path), "equinox")
+                found.append(Slot(name, tuple(array.shape), dtype, "parameter", (), device_of(array), leaf, layer))
         return found
 
     def value(self, slot: Slot) -> Any:
@@ -57,6 +56,17 @@ class EquinoxAdapter(Adapter):
             if slot.handle.new is not None:
                 leaves[slot.handle.number] = slot.handle.new
         return jax.tree_util.tree_unflatten(structure, leaves)
+
+
+def _owner(model: Any, path: Sequence[Any]) -> Any:
+    """The innermost module on the way to a leaf."""
+    module = sys.modules["equinox"].Module
+    owner = node = model
+    for key in path:
+        if isinstance(node, module):
+            owner = node
+        node = getattr(node, key.name) if hasattr(key, "name") else node[getattr(key, "idx", getattr(key, "key", None))]
+    return owner
 
 
 ADAPTER = EquinoxAdapter()

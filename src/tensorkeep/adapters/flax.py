@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from tensorkeep.adapters._arrays import device_of, dtype_of, is_array, like, value_of
+from tensorkeep.adapters._arrays import class_in, device_of, dtype_of, is_array, like, value_of
 from tensorkeep.adapters.base import Adapter, Slot
 
 __all__ = ["ADAPTER", "FlaxAdapter"]
@@ -26,7 +26,9 @@ class FlaxAdapter(Adapter):
         nnx = sys.modules["flax.nnx"]
         random = (nnx.RngCount, nnx.RngKey)
         found = []
-        for path, variable in nnx.iter_graph(model):
+        nodes = list(nnx.iter_graph(model))
+        layers = {path: node for path, node in nodes if isinstance(node, nnx.Module)}
+        for path, variable in nodes:
             if not isinstance(variable, nnx.Variable) or isinstance(variable, random):
                 continue
             array = variable.get_value()
@@ -34,7 +36,9 @@ class FlaxAdapter(Adapter):
                 continue
             name = ".".join(map(str, path))
             kind = "parameter" if isinstance(variable, nnx.Param) else "buffer"
-            found.append(Slot(name, tuple(array.shape), dtype_of(array, name), kind, (), device_of(array), variable))
+            layer = _layer(layers.get(path[:-1]))
+            dtype = dtype_of(array, name)
+            found.append(Slot(name, tuple(array.shape), dtype, kind, (), device_of(array), variable, layer))
         return sorted(found, key=lambda slot: _natural(slot.name))
 
     def value(self, slot: Slot) -> Any:
@@ -42,6 +46,12 @@ class FlaxAdapter(Adapter):
 
     def put(self, slot: Slot, array: Any, device: Any = None) -> None:
         slot.handle.set_value(like(slot.handle.get_value(), array, device))
+
+
+def _layer(owner: Any) -> str:
+    name = class_in(owner, "flax") if owner is not None else ""
+    turned = name == "ConvTranspose" and owner.transpose_kernel  # its kernel lies as Keras has it
+    return f"{name}(transpose_kernel)" if turned else name
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

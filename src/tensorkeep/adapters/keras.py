@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tensorkeep.adapters._arrays import class_in
 from tensorkeep.adapters.base import Adapter, Slot
 from tensorkeep.core.dtypes import DType
 from tensorkeep.errors import UnsupportedDataError
@@ -34,9 +35,9 @@ class KerasAdapter(Adapter):
                 f"The Keras model {model.name!r} is not built: its weights have no shapes yet. Call it on an input, or "
                 "model.build(input_shape), first."
             )
-        found: dict[int, tuple[list[str], Any]] = {}
-        for name, variable in _weights(model, ""):
-            found.setdefault(id(variable), ([], variable))[0].append(name)
+        found: dict[int, tuple[list[str], Any, str]] = {}
+        for name, variable, layer in _weights(model, ""):
+            found.setdefault(id(variable), ([], variable, layer))[0].append(name)
         return [
             Slot(
                 names[0],
@@ -46,8 +47,9 @@ class KerasAdapter(Adapter):
                 tuple(names[1:]),
                 "cpu",
                 variable,
+                layer,
             )
-            for names, variable in found.values()
+            for names, variable, layer in found.values()
         ]
 
     def value(self, slot: Slot) -> Any:
@@ -57,9 +59,9 @@ class KerasAdapter(Adapter):
         slot.handle.assign(array)
 
 
-def _weights(layer: Any, start: str) -> Iterator[tuple[str, Any]]:
+def _weights(layer: Any, start: str) -> Iterator[tuple[str, Any, str]]:
     for variable in layer._trainable_variables + layer._non_trainable_variables:
-        yield start + variable.name, variable
+        yield start + variable.name, variable, class_in(layer, "keras")
     used: Counter[str] = Counter()
     for child in layer._layers:
         base = _own_name(child)

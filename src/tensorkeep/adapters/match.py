@@ -163,11 +163,13 @@ class Plan:
         rows: what is copied.
         report: what the caller will be told.
         problems: sentences; the load is refused when there are any.
+        parts: a row's source → the file's tensors that it is made from, where that is another number than one.
     """
 
     rows: list[Row] = field(default_factory=list)
     report: LoadReport = field(default_factory=lambda: LoadReport(""))
     problems: list[str] = field(default_factory=list)
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def refuse(self) -> None:
         """Raise the MismatchError that says everything, when there is something."""

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tensorkeep.adapters._arrays import class_in
 from tensorkeep.adapters._sharded import box_of, is_dtensor
 from tensorkeep.adapters.base import Adapter, Slot
 from tensorkeep.core.dtypes import DTYPES, DType
@@ -47,7 +48,7 @@ class TorchAdapter(Adapter):
                 tuple(names[1:]),
                 str(tensor.device),
                 _Place(tuple(owners), tensor),
-                type(owners[0][0]).__name__,
+                class_in(owners[0][0], "torch"),
             )
             for names, owners, tensor, kind in found.values()
         ]
@@ -84,7 +85,7 @@ class TorchAdapter(Adapter):
             target.to_local().detach().copy_(values)
             return
         if slot.device == "meta":
-            made = values.to(device or "cpu")
+            made = values.to(device or "cpu").contiguous()
             if isinstance(target, torch.nn.Parameter):
                 made = torch.nn.Parameter(made, requires_grad=target.requires_grad)
             for owner, attribute in slot.handle.owners:

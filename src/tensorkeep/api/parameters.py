@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tensorkeep.adapters import find
 from tensorkeep.adapters.base import Adapter, Slot
 from tensorkeep.api.loading import Source
 from tensorkeep.api.loading import open as open_file
+from tensorkeep.api.planning import LAYOUT_KEY, Options, make_plan
 from tensorkeep.api.saving import write
-from tensorkeep.api.selecting import Only, Rename, renamed, selector
+from tensorkeep.api.selecting import Only, Rename, selector
 from tensorkeep.core.loadreport import LoadReport
 from tensorkeep.core.plan import Receipt
-from tensorkeep.core.tensor import SparseTensor, Tensor
+from tensorkeep.core.tensor import Tensor
 from tensorkeep.core.tensorfile import TensorFile
-from tensorkeep.core.tree import flatten, leaves
-from tensorkeep.errors import UnsupportedDataError
-
-if TYPE_CHECKING:
-    from tensorkeep.adapters.match import Named, Plan
+from tensorkeep.core.tree import flatten as flatten_tree
+from tensorkeep.core.tree import leaves
 
 __all__ = ["load_parameters", "save_parameters"]
 
@@ -56,7 +54,8 @@ def save_parameters(
         value = adapter.value(slot)
         for name in (slot.name, *slot.aliases):
             values[name] = value
-    return write(path, values, format, metadata, None)
+    inherited = {LAYOUT_KEY: adapter.layout} if adapter.layout else {}
+    return write(path, values, format, metadata, None, inherited=inherited)
 
 
 def load_parameters(
@@ -70,6 +69,9 @@ def load_parameters(
     mismatched: str = "error",
     cast_dtype: bool = False,
     device: Any = None,
+    layout: str | None = None,
+    flatten: Mapping[str, Sequence[int] | None] | None = None,
+    weights: str | None = None,
     verify: bool = True,
     unknown: str = "refuse",
     epoch: int | None = None,
@@ -90,6 +92,13 @@ def load_parameters(
         mismatched: "error"; "skip" keeps the model's own values where shapes differ, "crop" fills what both shapes have.
         cast_dtype: cast the file's values to the model's dtypes where they differ.
         device: where the filled tensors go; by default each stays where it is, and those on the meta device go to the CPU.
+        layout: the framework in whose way the file's tensors lie ("torch", "mxnet", "keras", "flax", "equinox"), where neither the
+            file nor its format says it; "same" takes them as they lie. Between frameworks kernels, recurrent layers and the
+            names of a layer's tensors are translated.
+        flatten: dense layer of the model → shape (channels, height, width) of the image that is flattened just before it, where
+            one framework has its channels first and the other last; None for a layer behind no flattened image.
+        weights: "ema" for averaged weights where the file has both, "raw" for those that were trained (the default), or the
+            name of an entry of the file.
         verify: check every checksum that the file carries before anything is changed.
         unknown, epoch: as `open` has them.
     Returns:
@@ -98,108 +107,48 @@ def load_parameters(
         MismatchError: with `.report`; the text names every difference and what helps. The model is as it was.
         CorruptFileError and others: as `load`. The model is as it was.
     """
-    if mismatched not in ("error", "skip", "crop"):
-        raise UnsupportedDataError(f"mismatched={mismatched!r} is not known; use 'error', 'skip' or 'crop'.")
+    options = Options(only, rename, allow_missing, ignore_extra, mismatched, cast_dtype, layout, flatten, weights)
     adapter = find(model)
     slots = list(adapter.slots(model))
     if isinstance(path, TensorFile):
-        return _load(adapter, model, slots, path.path, path, locals())
+        return _load(adapter, model, slots, path.path, path, options, device, verify)
     if isinstance(path, Mapping):
-        content = flatten(dict(path))
+        content = flatten_tree(dict(path))
         named = {name: leaf for name, leaf in leaves(content.tree) if isinstance(leaf, Tensor)}
         file = TensorFile(source=None, path="the dict", format="", tensors=named, tree=content.tree)
-        return _load(adapter, model, slots, "the dict", file, locals())
+        return _load(adapter, model, slots, "the dict", file, options, device, verify)
     with open_file(path, unknown=unknown, epoch=epoch) as file:
-        return _load(adapter, model, slots, file.path, file, locals())
+        return _load(adapter, model, slots, file.path, file, options, device, verify)
 
 
 def _load(
-    adapter: Adapter, model: Any, slots: list[Slot], where: str, file: TensorFile, options: Mapping[str, Any]
+    adapter: Adapter,
+    model: Any,
+    slots: list[Slot],
+    where: str,
+    file: TensorFile,
+    options: Options,
+    device: Any,
+    verify: bool,
 ) -> LoadReport:
     from tensorkeep.adapters._fill import fill
     from tensorkeep.storage.filling import check_tensors
 
-    plan = make_plan(adapter, model, slots, where, file, options)
+    plan, names = make_plan(adapter, model, slots, where, file, options)
     plan.refuse()
     report = plan.report
-    if options["verify"]:
+    if verify:
         damage = file.check()
         if damage:
             from tensorkeep.api.loading import damage_text
             from tensorkeep.errors import CorruptFileError
 
             raise CorruptFileError(damage_text(file, damage))
-        names = [row.source for row in plan.rows]
-        check_tensors([row.tensor for row in plan.rows], names, where=where)
-        verified = tuple(row.slot.name for row in plan.rows if row.tensor.digest is not None)
+        read = [tensor for tensor in map(file.get, names) if isinstance(tensor, Tensor)]
+        check_tensors(read, [name for name in names if isinstance(file.get(name), Tensor)], where=where)
+        checked = {name for name in names if getattr(file.get(name), "digest", None) is not None}
+        parts = plan.parts
+        verified = tuple(row.slot.name for row in plan.rows if checked.issuperset(parts.get(row.source, (row.source,))))
         report = replace(report, verified=verified)
-    fill(adapter, plan.rows, options["device"])
+    fill(adapter, plan.rows, device)
     return replace(report, model=adapter.finish(model, [row.slot for row in plan.rows]))
-
-
-def make_plan(
-    adapter: Adapter, model: Any, slots: Sequence[Slot], where: str, file: TensorFile, options: Mapping[str, Any]
-) -> Plan:
-    """The plan of a load, which reads no values and changes nothing."""
-    from tensorkeep.adapters.match import plan
-
-    outside: frozenset[str] = frozenset()
-    if options["only"] is not None:
-        everything = [name for slot in slots for name in (slot.name, *slot.aliases)]
-        wanted = selector(options["only"], everything, where=f"the {adapter.name} model")
-        chosen = [slot for slot in slots if any(map(wanted, (slot.name, *slot.aliases)))]
-        outside = frozenset(everything) - {name for slot in chosen for name in (slot.name, *slot.aliases)}
-        slots = chosen
-    tensors = {name: _dense(name, tensor) for name, tensor in file.items()}
-    named = _named(adapter, model, slots, file, tensors, options["rename"], outside)
-    return plan(
-        where,
-        tensors,
-        named,
-        slots,
-        allow_missing=options["allow_missing"],
-        ignore_extra=options["ignore_extra"],
-        mismatched=options["mismatched"],
-        cast_dtype=options["cast_dtype"],
-        outside=outside,
-    )
-
-
-def _dense(name: str, tensor: Tensor | SparseTensor) -> Tensor:
-    if isinstance(tensor, Tensor):
-        return tensor
-    return Tensor(tensor.shape, tensor.dtype, make=tensor.to_dense)
-
-
-def _named(
-    adapter: Adapter,
-    model: Any,
-    slots: Sequence[Slot],
-    file: TensorFile,
-    tensors: Mapping[str, Tensor],
-    rename: Rename | str | None,
-    outside: frozenset[str],
-) -> Named:
-    from tensorkeep.adapters.match import Named, rename_automatically
-
-    if rename == "auto":
-        entries: Iterable[str] = ()
-        if not file.is_flat and isinstance(file.structure, dict):
-            entries = [key for key, value in file.structure.items() if isinstance(key, str) and isinstance(value, dict)]
-        shapes = {name: tensor.shape for name, tensor in tensors.items()}
-        names = list(tensors)
-        return rename_automatically(
-            names,
-            slots,
-            shapes,
-            prefixes=adapter.prefixes(model),
-            others=adapter.other_names(model, names),
-            entries=frozenset(entries),
-            outside=outside,
-        )
-    if rename is None:
-        return Named("", {name: name for name in tensors})
-    if isinstance(rename, str):
-        raise UnsupportedDataError(f"rename={rename!r} is not known; use 'auto', None, a dict, rules or a function.")
-    new = renamed({name: name for name in tensors}, rename, where=file.path)
-    return Named("as rename= says", {old: given for given, old in new.items()})

@@ -30,7 +30,9 @@ class LoadReport:
         missing: names that the file does not have; left as they were.
         extra: names of the file that the model does not have.
         differing: name → (what the file has, what the model has), why it was refused.
-        verified: how many tensors' checksums were checked.
+        verified: names whose checksums were checked.
+        layout: the two frameworks, where the file's tensors lie as another one has them ("keras to torch"); else "".
+        notes: sentences that a person should read.
     """
 
     path: str
@@ -46,6 +48,8 @@ class LoadReport:
     extra: Sequence[str] = ()
     differing: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     verified: Sequence[str] = ()
+    layout: str = ""
+    notes: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
@@ -67,6 +71,8 @@ class LoadReport:
             "extra": list(self.extra),
             "differing": {name: list(pair) for name, pair in self.differing.items()},
             "verified": list(self.verified),
+            "layout": self.layout,
+            "notes": list(self.notes),
         }
 
     def __str__(self) -> str:
@@ -82,7 +88,7 @@ class LoadReport:
             kinds = sorted({f"{a} to {b}" for a, b in self.cast.values()})
             lines.append(f"  cast: {len(self.cast)} ({', '.join(kinds)})")
         if self.moved:
-            lines.append(f"  axes moved: {len(self.moved)} ({', '.join(sorted(set(self.moved.values())))})")
+            lines.append(f"  moved, {self.layout}: {len(self.moved)} ({', '.join(sorted(set(self.moved.values())))})")
         for word, found in (("skipped", self.skipped), ("cropped", self.cropped)):
             if found:
                 shown = [f"{name}: file {list(a)}, model {list(b)}" for name, (a, b) in list(found.items())[:_SHOWN]]
@@ -91,6 +97,7 @@ class LoadReport:
             lines.append(f"  missing in the file, left as they were: {grouped(self.missing)}")
         if self.extra:
             lines.append(f"  extra in the file, not used: {grouped(self.extra)}")
+        lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
 
