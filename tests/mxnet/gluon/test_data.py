@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +247,22 @@ def test_numpy_semantics_reach_the_workers() -> None:
         assert type(next(iter(loader))) is mx.np.ndarray
     finally:
         mx.npx.reset_np()
+
+
+def test_texts_become_sequences_of_token_numbers(tmp_path: Path) -> None:
+    """As MXNet 1.9.1 numbered the tokens of this text; from the file, or from the archive."""
+    text = " = Title = \n\nthe cat sat on the mat .\nthe end of the cat\n"
+    with zipfile.ZipFile(tmp_path / "wikitext-2-v1.zip", "w") as archive:
+        archive.writestr("wikitext-2/wiki.test.tokens", text)
+
+    found = gluon.contrib.data.WikiText2(str(tmp_path), segment="test", seq_len=4)
+
+    assert [[part.asnumpy().tolist() for part in found[i]] for i in range(len(found))] == WIKITEXT
+    with pytest.raises(RuntimeError, match=r"wikitext-103-v1\.zip does not exist"):
+        gluon.contrib.data.WikiText103(str(tmp_path))
+
+
+WIKITEXT = [
+    [[3, 6, 3, 1], [6, 3, 1, 2]], [[2, 4, 11, 10], [4, 11, 10, 2]], [[2, 8, 5, 1], [8, 5, 1, 2]],
+    [[2, 7, 9, 2], [7, 9, 2, 4]],
+]  # fmt: skip

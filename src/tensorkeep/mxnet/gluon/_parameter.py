@@ -10,6 +10,7 @@ import numpy as np
 
 from tensorkeep.mxnet import autograd, initializer, ndarray, symbol
 from tensorkeep.mxnet._dtypes import BFLOAT16
+from tensorkeep.mxnet._invoke import wrap
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.context import Context, cpu, current_context
@@ -174,9 +175,10 @@ class Parameter:
                 f"Cannot get row_sparse data for Parameter '{self.name}' when no Trainer is created with it."
             )
         found = self._check_and_get(arrays, ctx)
+        rows = wrap(row_id._t.detach().flatten().unique(), row_id.ctx, ndarray.NDArray)
         if ctx is list:
-            return [ndarray.sparse.retain(array, row_id.as_in_context(array.ctx)) for array in found]
-        return ndarray.sparse.retain(found, row_id)
+            return [ndarray.sparse.retain(array, rows.as_in_context(array.ctx)) for array in found]
+        return ndarray.sparse.retain(found, rows)
 
     def _load_init(self, data: Any, ctx: Any, cast_dtype: bool = False, dtype_source: str = "current") -> None:
         """Take values that were loaded; it is initialised when it was not.
