@@ -59,9 +59,9 @@ class MXNetAdapter(Adapter):
 
 def _starts(names: Sequence[str]) -> list[str]:
     """What all names begin with, cut at each "_": "", "mlp0_", "mlp0_dense0_"."""
-    import os
-
-    common = os.path.commonprefix(names)
+    first, last = min(names, default=""), max(names, default="")
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    common = first[:same]
     return ["", *(common[: i + 1] for i, sign in enumerate(common) if sign == "_")]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from tensorkeep.adapters import find
 from tensorkeep.adapters._sharded import fill_dtensor, is_dtensor
+from tensorkeep.adapters._stateful import stateful
 from tensorkeep.adapters.base import Adapter
 from tensorkeep.adapters.match import Named, Row, plan
 from tensorkeep.checkpoint._pieces import shards_of
@@ -40,8 +41,8 @@ def kind_of(value: Any) -> str:
 
 
 def is_stateful(value: Any) -> bool:
-    """Whether an object tells and takes its state."""
-    return callable(getattr(value, "state_dict", None)) and callable(getattr(value, "load_state_dict", None))
+    """Whether an object tells and takes its state, or we know how to make it do so."""
+    return stateful(value) is not None
 
 
 def _is_optimizer(value: Any) -> bool:
@@ -107,7 +108,7 @@ def capture(value: Any, models: Mapping[int, str] | None = None, path: str = "")
     if as_tensor(value, where=path or "the state") is not None:
         return value
     if is_stateful(value):
-        return capture(value.state_dict(), names, path)
+        return capture(stateful(value).state_dict(), names, path)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: capture(getattr(value, f.name), names, _below(path, f.name)) for f in dataclasses.fields(value)}
     if _is_numpy_scalar(value):
@@ -254,7 +255,7 @@ def _plan(value: Any, saved: Any, path: str, work: _Work) -> Callable[[], Any]:
     if is_dtensor(value) or as_tensor_or_none(value) is not None:
         return _plan_array(value, saved, path, work)
     if is_stateful(value):
-        work.actions.append(lambda: value.load_state_dict(_like_torch(_arrays(saved))))
+        work.actions.append(lambda: stateful(value).load_state_dict(_like_torch(_arrays(saved))))
         return lambda: value
     if dataclasses.is_dataclass(value) and not isinstance(value, type) and isinstance(saved, dict):
         names = [f.name for f in dataclasses.fields(value) if _has(saved, f.name, path, work)]

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 __all__ = [
-    "Array", "Generator", "Lanes", "Words", "below", "generator", "logf", "polar", "seed", "shuffle_order", "std_shuffle",
-    "to_unit", "torch_generator",
+    "Array", "Generator", "Lanes", "Words", "below", "generator", "get_state", "logf", "polar", "seed", "set_state",
+    "shuffle_order", "std_shuffle", "to_unit", "torch_generator",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
@@ -354,3 +354,42 @@ def torch_generator(device: torch.device) -> torch.Generator:
         found = _Process.torch[device] = torch.Generator(device)
         found.manual_seed(_Process.seed)
     return found
+
+
+def get_state() -> dict[str, Any]:
+    """Where all generators are, as arrays and numbers: what was seeded, and each twister that was drawn from."""
+    own = _Process.generator
+    with own.lock:
+        used = {-1: own.serial, **{i: stream for i, stream in enumerate(own._streams) if stream is not None}}
+        states = [stream._twister._bit_generator.state["state"] for stream in used.values()]
+        ahead = [np.asarray([] if s._ahead is None else s._ahead, np.uint64) for s in used.values()]
+        return {
+            "seed": _Process.seed,
+            "first": own._first,
+            "streams": np.array(list(used), np.int64),  # -1 is the serial one
+            "keys": np.stack([state["key"] for state in states]).astype(np.uint32),
+            "positions": np.array([state["pos"] for state in states], np.int64),
+            "ahead": np.concatenate(ahead),
+            "ahead_counts": np.array([len(words) for words in ahead], np.int64),
+            "torch": {str(device): found.get_state() for device, found in _Process.torch.items()},
+        }
+
+
+def set_state(state: dict[str, Any]) -> None:
+    """Go on where `get_state` was called."""
+    made = Generator(int(state["first"]), 0)
+    ends = np.cumsum(state["ahead_counts"])
+    for row, index in enumerate(np.asarray(state["streams"]).tolist()):
+        stream = Words(0)
+        twister = stream._twister._bit_generator
+        key, position = np.asarray(state["keys"])[row], int(state["positions"][row])
+        twister.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": position}}
+        words = np.asarray(state["ahead"])[ends[row] - state["ahead_counts"][row] : ends[row]]
+        stream._ahead = words.copy() if len(words) else None
+        if index < 0:
+            made.serial = stream
+        else:
+            made._streams[index] = stream
+    _Process.generator, _Process.seed, _Process.torch = made, int(state["seed"]), {}
+    for name, found in state["torch"].items():
+        torch_generator(torch.device(name)).set_state(torch.as_tensor(found))

@@ -3,7 +3,7 @@
 from tensorkeep.checkpoint.integrations.lightning import CheckpointerCallback, TensorkeepIO
 from tensorkeep.checkpoint.integrations.huggingface import CheckpointerCallback
 from tensorkeep.checkpoint.integrations.keras import CheckpointerCallback
-from tensorkeep.checkpoint.integrations.mxnet import gluon_state, module_checkpoint
+from tensorkeep.checkpoint.integrations.mxnet import EpochCheckpoint
 
-Accelerate and plain loops need none: what they give goes into a Checkpointer's state as it is.
+Accelerate, Gluon and plain loops need none: their objects go into a Checkpointer's state as they are.
 """
