@@ -241,6 +241,27 @@ def test_operators_outputs_are_monitored() -> None:
     assert np.array_equal(seen["m_dense1_fwd_output"], out.asnumpy())
 
 
+def test_operators_inputs_are_monitored_under_mxnets_names() -> None:
+    """monitor_all: as MXNet 1.9.1 called them for this network."""
+    seen: list[str] = []
+    net = nn.HybridSequential(prefix="m_")
+    with net.name_scope():
+        net.add(nn.Dense(3, activation="relu"), nn.BatchNorm())
+    net.initialize()
+    net.hybridize()
+    net.register_op_hook(lambda name, op, handle: seen.append(f"{name.decode()} {op.decode()}"), monitor_all=True)
+
+    net(nd.ones((2, 4)))
+
+    assert seen == [
+        "m_dense0_fwd_data FullyConnected", "m_dense0_fwd_weight FullyConnected", "m_dense0_fwd_bias FullyConnected",
+        "m_dense0_fwd_output FullyConnected", "m_dense0_relu_fwd_input0 Activation",
+        "m_dense0_relu_fwd_output Activation", "m_batchnorm0_fwd_data BatchNorm", "m_batchnorm0_fwd_gamma BatchNorm",
+        "m_batchnorm0_fwd_beta BatchNorm", "m_batchnorm0_fwd_moving_mean BatchNorm",
+        "m_batchnorm0_fwd_moving_var BatchNorm", "m_batchnorm0_fwd_output BatchNorm",
+    ]  # fmt: skip
+
+
 def test_apply_goes_from_the_leaves_to_the_root() -> None:
     """And gives the block."""
     names: list[str] = []

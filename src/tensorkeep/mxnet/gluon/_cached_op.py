@@ -15,6 +15,18 @@ from tensorkeep.mxnet.symbol._node import post_order
 
 __all__ = ["CachedOp"]
 
+_NAMED = frozenset({
+    "BilinearResize2D", "Dropout", "L2Normalization", "LRN", "LeakyReLU", "MakeLoss", "Pad", "Pooling", "SliceChannel",
+    "SwapAxis", "_contrib_BilinearResize2D", "depth_to_space", "diag", "log_softmax", "repeat", "reverse", "softmax",
+    "space_to_depth", "squeeze", "tile",
+})  # fmt: skip
+"""Operators of one input that monitors of MXNet 1.9.1 call "data"; that of the others is "input0" there."""
+
+
+def _input_names(node: Any) -> list[str]:
+    names: list[str] = node.input_names()
+    return ["input0"] if names == ["data"] and node.op not in _NAMED else names
+
 
 class CachedOp:
     """A Symbol that is called with arrays, in the order of its `list_inputs()`; backward() goes through it."""
@@ -57,7 +69,7 @@ class CachedOp:
             if node.is_variable:
                 continue
             kind = node.op.encode()
-            for (source, i, _), name in zip(node.inputs if inputs else (), node.input_names(), strict=False):
+            for (source, i, _), name in zip(node.inputs if inputs else (), _input_names(node), strict=False):
                 callback(f"{node.name}_{name}".encode(), kind, known[id(source), i]._t)
             for i in range(node.visible):
                 callback(node.output_name(i).encode(), kind, known[id(node), i]._t)

@@ -10,7 +10,6 @@ import numpy as np
 
 from tensorkeep.mxnet import autograd, initializer, ndarray, symbol
 from tensorkeep.mxnet._dtypes import BFLOAT16
-from tensorkeep.mxnet._invoke import wrap
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.context import Context, cpu, current_context
@@ -175,10 +174,9 @@ class Parameter:
                 f"Cannot get row_sparse data for Parameter '{self.name}' when no Trainer is created with it."
             )
         found = self._check_and_get(arrays, ctx)
-        rows = wrap(row_id._t.detach().flatten().unique(), row_id.ctx, ndarray.NDArray)
-        if ctx is list:
-            return [ndarray.sparse.retain(array, rows.as_in_context(array.ctx)) for array in found]
-        return ndarray.sparse.retain(found, rows)
+        with autograd.pause():
+            self._trainer._row_sparse_pull(self, found if ctx is list else [found], row_id)
+        return found
 
     def _load_init(self, data: Any, ctx: Any, cast_dtype: bool = False, dtype_source: str = "current") -> None:
         """Take values that were loaded; it is initialised when it was not.
@@ -272,8 +270,11 @@ class Parameter:
     def _reduce(self) -> Any:
         """Its values in CPU memory: the mean over all contexts."""
         if self._stype != "default":
-            first = self._check_and_get(self._data, list)[0]
-            return first.copyto(cpu())
+            first = self._check_and_get(self._data, list)[0].copyto(cpu())
+            if self._trainer:  # the arrays hold the rows that were asked for last; all of them are in the kvstore
+                rows = ndarray.arange(0, self.shape[0], dtype="int64")
+                self._trainer._row_sparse_pull(self, [first], rows)
+            return first
         arrays = [array.copyto(cpu()) for array in self.list_data()]
         return arrays[0] if len(arrays) == 1 else sum(arrays[1:], arrays[0]) / len(arrays)
 

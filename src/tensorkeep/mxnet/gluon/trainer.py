@@ -169,6 +169,11 @@ class Trainer:
                 self._kvstore.broadcast(index, arrays[0], arrays)
         self._params_to_init = waiting
 
+    def _row_sparse_pull(self, parameter: Any, out: list[Any], row_id: Any) -> None:
+        """Copy rows of a Parameter, which the kvstore updates, to its arrays."""
+        self._ready()
+        self._kvstore.row_sparse_pull(self._param2idx[parameter.name], out=out, row_ids=row_id)
+
     @property
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
