@@ -11,6 +11,7 @@ reaches the folder). What goes past `os` (C extensions, buffered file objects) i
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -99,6 +100,10 @@ def inject(folder: str | os.PathLike[str], *, at: int, fault: str) -> Iterator[W
     try:
         yield seen
     finally:
+        if breaker.dead:
+            # What the dead process had open and nobody holds any more is closed now, under our eyes: an object that closed
+            # its descriptor later would close one that another file has by then.
+            gc.collect()
         for module, name, real in modules:
             setattr(module, name, real)
         breaker.bury()
