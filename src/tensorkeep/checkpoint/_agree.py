@@ -36,12 +36,12 @@ class Agreed:
     Attributes:
         pieces: what it writes.
         tree: the state's structure with what every rank keeps for itself, encoded; of rank 0 only.
-        differing: paths of what is kept for each rank.
+        apart: whether ranks keep something for themselves.
     """
 
     pieces: Pieces
     tree: Any
-    differing: list[Path]
+    apart: bool
 
 
 def agree(
@@ -73,17 +73,21 @@ def agree(
     differing: list[Path] = []
     if len({each["summary"] for each in found}) > 1:
         differing = list(_differences(ranks.gather(lambda: summary), ()))
-    mine = _values(content, differing) if not ranks.first else []
-    extra = flatten({key: {str(ranks.rank): {**own, "local": [[list(path), value] for path, value in mine]}}})
     pieces = _assigned(ranks, content, [each["boxes"] for each in found], differing)
-    for name, tensor in extra.tensors.items():
-        pieces.add(name, tensor)
-    local = ranks.gather(lambda: encode(extra)[key][str(ranks.rank)])
+    apart = bool(own or differing)
+    local: list[Any] = []
+    if apart:
+        mine = _values(content, differing) if not ranks.first else []
+        extra = flatten({key: {str(ranks.rank): {**own, "local": [[list(path), value] for path, value in mine]}}})
+        for name, tensor in extra.tensors.items():
+            pieces.add(name, tensor)
+        local = ranks.gather(lambda: encode(extra)[key][str(ranks.rank)])
     tree = None
     if ranks.first:
         tree = encode(content)
-        tree[key] = {str(rank): each for rank, each in enumerate(local)}
-    return Agreed(pieces, tree, differing)
+        if apart:
+            tree[key] = {str(rank): each for rank, each in enumerate(local)}
+    return Agreed(pieces, tree, apart)
 
 
 def _summary(content: Content, kinds: Mapping[str, str]) -> Any:

@@ -53,7 +53,8 @@ def collect(step: int, state: Any, ranks: Ranks | None, *, generators: bool) -> 
     name = _free(_RANKS, tree)
     own = {"generators": capture_generators()} if generators else {}
     agreed = agree(ranks, step, contents[0], entries, own, name)
-    entries[name] = "ranks"
+    if agreed.apart:
+        entries[name] = "ranks"
     return agreed.pieces, agreed.tree, entries
 
 

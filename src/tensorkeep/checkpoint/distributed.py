@@ -394,7 +394,9 @@ class TensorkeepReader:
         opened = self._open(plan, manifest)
         checks = [(name, tuple(start)) for name, start in plan.storage_data or ()]
         if self._verify:
-            check_tensors([opened[key] for key in checks], [name for name, _ in checks], where=folder)
+            check_tensors(
+                [opened[key] for key in checks], [f"{name} from {list(start)}" for name, start in checks], where=folder
+            )
         for item in plan.items:
             if item.type == LoadItemType.BYTE_IO:
                 buffer = io.BytesIO()
