@@ -183,9 +183,9 @@ def test_another_gru_of_keras_is_refused(tmp_path: Path) -> None:
     tk.save_parameters(model, tmp_path / "k.safetensors")
     tk.save_parameters(net, tmp_path / "t.safetensors")
 
-    with pytest.raises(tk.MismatchError, match="reset_after=False.*Train it with reset_after=True"):
+    with pytest.raises(tk.MismatchError, match=r"reset_after=False.*Train it with reset_after=True"):
         tk.load_parameters(net, tmp_path / "k.safetensors")
-    with pytest.raises(tk.MismatchError, match="reset_after=False.*Make it with reset_after=True"):
+    with pytest.raises(tk.MismatchError, match=r"reset_after=False.*Make it with reset_after=True"):
         tk.load_parameters(model, tmp_path / "t.safetensors")
 
 

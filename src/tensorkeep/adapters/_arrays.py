@@ -110,10 +110,7 @@ def _owned(values: Any) -> Any:
 def class_in(owner: Any, root: str) -> str:
     """The name of a framework's own class that a layer is of, or inherits from; else its own class."""
     for kind in type(owner).__mro__:
-        if kind.__module__.partition(".")[0] == root:
-            return (
-                kind.__name__
-                if kind.__name__ not in ("Module", "Layer", "Block", "HybridBlock")
-                else type(owner).__name__
-            )
+        if kind.__module__.partition(".")[0] == root and not kind.__name__.startswith("_"):
+            bare = kind.__name__ in ("Module", "Layer", "Block", "HybridBlock")
+            return type(owner).__name__ if bare else kind.__name__
     return type(owner).__name__

@@ -123,6 +123,9 @@ def _origin(source: str, tensors: Mapping[str, Tensor], given: Mapping[str, str]
     collections = ("params.", "batch_stats.")
     if source == "flax" and names and all(new.startswith(collections) for new in names.values()):
         names = {old: new.partition(".")[2] for old, new in names.items()}
+    if source == "mxnet":
+        plain = _recurrent.unfused(list(names.values()))
+        names = {old: plain.get(new, new) for old, new in names.items()}
     return {new: old for old, new in names.items()}
 
 
@@ -186,6 +189,7 @@ def _wants(
     for want in recurrent:
         by_slot.setdefault(want.slot.name, []).append(want)
     found: list[Want] = []
+    plain = _recurrent.unfused([slot.name for slot in slots]) if target == "mxnet" else {}
     states = 0
     for slot in slots:
         if slot.name in used:
@@ -197,7 +201,7 @@ def _wants(
         if target == "equinox" and ".init" in slot.name and "_index." in f".{slot.name}":
             states += 1
             continue
-        word = common(target, slot.name)
+        word = common(target, plain.get(slot.name, slot.name))
         if target == "mxnet" and leaf == "parameters" and word not in pieces:
             found.append(Want(slot, (), lambda *_: ""))
             continue
@@ -216,7 +220,7 @@ def _part_vectors(target: str, at: dict[str, Piece], wants: Sequence[Want], resu
         if name in shapes:
             continue
         layer = name.rpartition(".")[0]
-        inside = {each: shape for each, shape in shapes.items() if _recurrent._of_layer(each, layer)}
+        inside = {each: shape for each, shape in shapes.items() if _recurrent.of_layer(each, layer)}
         if not inside or target in CHANNELS_LAST:
             continue
         made = _recurrent.separate(at[name], layer, inside)
@@ -257,6 +261,13 @@ def _fill_want(
     move = None
     if want.needs and len(want.needs) == 1 and (piece.make is None or piece.said == _FIXED_GAMMA):
         move = _moved(source, target, want, piece, flat, result)
+    if slot.layer == "BatchNorm(fix_gamma)" and want.needs[0].endswith("weight") and not _all_ones(piece, tensors):
+        result.problems.append(
+            f"{slot.name}: the layer has fix_gamma set, which reads every gamma as 1, and the source's are others. Make "
+            "the layer with scale=True (of a symbol: fix_gamma=False)."
+        )
+        used.update(origin[part] for part in piece.parts)
+        return
     label = piece.label
     for part in sorted(piece.parts, key=len, reverse=True):
         label = label.replace(part, origin[part])
@@ -282,6 +293,13 @@ def _last_gate(piece: Piece, tensors: Mapping[str, Tensor]) -> bool:
     return bool(np.any(values[2 * (len(values) // 3) :]))
 
 
+def _all_ones(piece: Piece, tensors: Mapping[str, Tensor]) -> bool:
+    import numpy as np
+
+    values = _made(piece, tensors).numpy() if piece.make is not None else tensors[piece.parts[0]].numpy()
+    return bool(np.all(values == 1))
+
+
 def _same(array: Any) -> Any:
     return array
 
@@ -300,8 +318,8 @@ def _moved(source: str, target: str, want: Want, piece: Piece, flat: _Flatten, r
     """What is done to the axes of a tensor that is one slot's alone."""
     slot, word = want.slot, want.needs[0].rpartition(".")[2]
     _, own = split(target, slot.name)
-    if word == "weight" and len(piece.shape) > 1:
-        kind = kind_of(slot, piece.leaf)
+    kind = kind_of(slot, piece.leaf)
+    if word == "weight" and len(piece.shape) > 1 and kind != "norm":
         other = (source in CHANNELS_LAST) != (target in CHANNELS_LAST)
         if not kind and other and own != piece.leaf:
             result.problems.append(

@@ -37,8 +37,8 @@ _KINDS = {
     "Deconvolution",
     "deconv-turned": "ConvTranspose(transpose_kernel)",
     "embedding": "Embedding EmbeddingBag Embed",
-    "norm": "BatchNorm BatchNorm1d BatchNorm2d BatchNorm3d SyncBatchNorm BatchNormReLU BatchNormalization LayerNorm "
-    "LayerNormalization GroupNorm GroupNormalization InstanceNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d RMSNorm "
+    "norm": "BatchNorm BatchNorm(fix_gamma) BatchNorm1d BatchNorm2d BatchNorm3d SyncBatchNorm BatchNormReLU BatchNormalization "
+    "LayerNorm LayerNormalization GroupNorm GroupNormalization InstanceNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d RMSNorm "
     "RMSNormalization PReLU LeakyReLU",
 }  # fmt: skip
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}

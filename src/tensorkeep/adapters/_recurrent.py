@@ -12,6 +12,7 @@ of an LSTM in the order i f g o, of a GRU r z n with n = tanh(x + b_in + r · (h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from tensorkeep.adapters._layouts import Piece, Want, recurrent_name, shape_afte
 from tensorkeep.adapters.base import Slot
 from tensorkeep.core.tensor import Tensor
 
-__all__ = ["cells", "fused_of", "separate", "wants"]
+__all__ = ["cells", "fused_of", "of_layer", "separate", "unfused", "wants"]
 
 _FUSED = ("weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh")
 _OTHER_GRU = "a Keras GRU with reset_after=False computes what no layer of other frameworks computes."
@@ -266,7 +267,7 @@ def fused_of(pieces: Mapping[str, Piece], layer: str) -> Piece | None:
     """MXNet's flat vector from the separate tensors of a layer; None when it has none."""
     import numpy as np
 
-    chosen = _in_order([name for name in pieces if _of_layer(name, layer)], layer)
+    chosen = _in_order([name for name in pieces if of_layer(name, layer)], layer)
     if not chosen:
         return None
     return then(
@@ -303,7 +304,24 @@ def separate(piece: Piece, layer: str, shapes: Mapping[str, tuple[int, ...]]) ->
     return made
 
 
-def _of_layer(name: str, layer: str) -> bool:
+_UNFUSED = re.compile(r"((?:.*\.)?)_unfused\.(\d+)\.(?:([lr])_cell\.)?((?:i2h|h2h|h2r)_(?:weight|bias))")
+
+
+def unfused(names: Sequence[str]) -> dict[str, str]:
+    """Gluon's files call the layers of an LSTM `_unfused.0.l_cell.i2h_weight`: those names → `l0_i2h_weight` and so on.
+
+    Dropout between the layers has a number too, so that layers are counted anew.
+    """
+    found = [(name, match) for name in names if (match := _UNFUSED.fullmatch(name))]
+    numbers: dict[str, set[int]] = {}
+    for _, match in found:
+        numbers.setdefault(match[1], set()).add(int(match[2]))
+    places = {layer: {n: i for i, n in enumerate(sorted(used))} for layer, used in numbers.items()}
+    return {name: f"{m[1]}{m[3] or 'l'}{places[m[1]][int(m[2])]}_{m[4]}" for name, m in found}
+
+
+def of_layer(name: str, layer: str) -> bool:
+    """Whether a common name is that of a tensor of a recurrent layer."""
     inside = name[len(layer) + 1 :] if layer else name
     return (not layer or name.startswith(f"{layer}.")) and inside.removesuffix("_reverse").rpartition(".")[2] in _FUSED
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tensorkeep.adapters._arrays import class_in
 from tensorkeep.adapters.base import Adapter, Slot
 from tensorkeep.core.dtypes import DTYPES, DType
 from tensorkeep.errors import UnsupportedDataError
@@ -75,6 +76,10 @@ def _is_module(model: Any) -> bool:
     return module is not None and isinstance(model, module.BaseModule)
 
 
+_FIXED = "BatchNorm(fix_gamma)"
+"""What the layer of a gamma that is read as 1 is called."""
+
+
 def _block_slots(block: Any) -> list[Slot]:
     found: dict[int, tuple[list[str], Any, str]] = {}
     for name, param, layer in _parameters(block, ""):
@@ -108,8 +113,11 @@ def _block_slots(block: Any) -> list[Slot]:
 
 def _parameters(block: Any, start: str) -> Iterator[tuple[str, Any, str]]:
     """(name, Parameter, class of its Block), in the order of `_collect_params_with_prefix`."""
+    kind = class_in(block, "tensorkeep")
+    if kind == "BatchNorm" and block._kwargs["fix_gamma"]:
+        kind = _FIXED
     for name, param in block._reg_params.items():
-        yield start + name, param, type(block).__name__
+        yield start + name, param, kind
     for name, child in block._children.items():
         yield from _parameters(child, f"{start}{name}.")
 
@@ -187,6 +195,23 @@ class _ModuleArray:
         self.module.set_params(arg, aux, allow_missing=True)
 
 
+def _operators(module: Any) -> dict[str, str]:
+    """Name of each array → the operator that takes it first."""
+    from tensorkeep.formats._mxnet_symbol import loads
+
+    symbol = getattr(module, "symbol", None)
+    if symbol is None:
+        return {}
+    nodes = loads(symbol.tojson().encode(), what="the Module's symbol").nodes
+    found: dict[str, str] = {}
+    for node in nodes:
+        fixed = node.op == "BatchNorm" and str(node.attrs.get("fix_gamma", "True")) in ("True", "true", "1")
+        for entry in node.inputs:
+            if nodes[entry[0]].is_variable:
+                found.setdefault(nodes[entry[0]].name, _FIXED if fixed else node.op)
+    return found
+
+
 def _module_slots(module: Any) -> list[Slot]:
     if not module.binded:
         raise UnsupportedDataError(
@@ -196,6 +221,7 @@ def _module_slots(module: Any) -> list[Slot]:
         arg, aux = module.get_params()
     else:
         arg, aux = module._arg_params, module._aux_params
+    operators = _operators(module)
     return [
         Slot(
             f"{kind}:{name}",
@@ -205,6 +231,7 @@ def _module_slots(module: Any) -> list[Slot]:
             (),
             str(array.ctx),
             _ModuleArray(module, kind, name, array),
+            operators.get(name, ""),
         )
         for kind, arrays in (("arg", arg), ("aux", aux))
         for name, array in arrays.items()
