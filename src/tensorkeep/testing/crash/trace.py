@@ -1,6 +1,7 @@
 """Record what a program does to a folder, from the system calls that strace saw.
 
-strace is the authority: it sees what C code writes and what ctypes calls, in every thread. What the parser does not
+strace is the authority: it sees what C code writes and what ctypes calls, in every thread and in every process that the
+program starts. What the parser does not
 model (shared writable maps of a file, io_uring, symbolic links, O_SYNC) is refused, never passed over; and the recorded calls,
 applied to the folder as it was, must give the folder as it is.
 """
@@ -27,7 +28,7 @@ _CALLS = (
     "?open openat openat2 ?creat write pwrite64 writev pwritev pwritev2 ftruncate truncate fallocate fsync fdatasync "
     "sync_file_range sync syncfs ?rename renameat renameat2 ?link linkat ?symlink symlinkat ?unlink unlinkat ?mkdir "
     "mkdirat ?rmdir close dup ?dup2 dup3 fcntl lseek mmap copy_file_range sendfile splice io_uring_setup "
-    "?access faccessat faccessat2"
+    "?access faccessat faccessat2 clone ?clone3 ?fork ?vfork"
 )
 
 _MAX_STRING_NBYTES = 1 << 28  # no write is cut in the log
@@ -36,6 +37,7 @@ _LINE = re.compile(r"(\d+) +(.*)", re.S)
 _WHOLE = re.compile(r"(\w+)\((.*)\) += (-?\d+|\?|0x[0-9a-f]+)(.*)", re.S)
 _BEGUN = re.compile(r"(\w+)\((.*?) *<unfinished \.\.\.>", re.S)
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)", re.S)
+_STARTS = re.compile(r"(\d+) +((?:<\.\.\. )?(?:clone3?|v?fork)\b.*)", re.S)
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 _NOT_MODELLED = {"copy_file_range", "sendfile", "splice", "io_uring_setup", "symlink", "symlinkat", "openat2"}
 
@@ -138,18 +140,22 @@ class _Parser:
         self.root = root
         self.recording = recording
         self.disk = Disk(recording.before)
-        self.open: dict[int, _OpenFile] = {}
+        self.open: dict[int, _OpenFile] = {}  # of the process whose line is read
         self.folders: dict[int, str] = {}
+        self.tables: dict[str, tuple[dict[int, _OpenFile], dict[int, str]]] = {}
+        self.parents: dict[str, tuple[str, bool]] = {}
         self.begun: dict[str, tuple[str, str, int]] = {}
         self.recording_now = False
 
     def read(self, lines: Sequence[str]) -> None:
         calls = self.recording.calls
+        self.parents = _parents(lines)
         for line in lines:
             matched = _LINE.fullmatch(line)
             if matched is None:
                 raise RecordingError(f"strace wrote a line that is not understood: {line[:200]}")
             pid, text = matched.groups()
+            self.open, self.folders = self._table(pid)
             if text.startswith(("+++", "---")):
                 continue
             if begun := _BEGUN.fullmatch(text):
@@ -167,6 +173,14 @@ class _Parser:
                 self._mark(args)
             elif self.recording_now and not result.startswith("-") and result != "?":
                 self._call(name, args, int(result, 0), started)
+
+    def _table(self, pid: str) -> tuple[dict[int, _OpenFile], dict[int, str]]:
+        """The descriptors of a thread (those of its process) or of a process (at first those of the one that forked it)."""
+        if pid not in self.tables:
+            parent, shared = self.parents.get(pid, ("", False))
+            above = self._table(parent) if parent else ({}, {})
+            self.tables[pid] = above if shared else (dict(above[0]), dict(above[1]))
+        return self.tables[pid]
 
     def _mark(self, args: str) -> None:
         path = _strings(args)[0].decode("utf-8", "surrogateescape")
@@ -371,6 +385,26 @@ class _Parser:
 
     def _do_rmdir(self, parts: list[str], args: str, result: int, started: int) -> None:
         self._removed(self._path(parts[0], os.getcwd()), "rmdir", started)
+
+
+def _parents(lines: Sequence[str]) -> dict[str, tuple[str, bool]]:
+    """Process or thread → what started it, and whether they share their descriptors."""
+    found: dict[str, tuple[str, bool]] = {}
+    begun: dict[str, str] = {}
+    for line in lines:
+        matched = _STARTS.match(line)
+        if matched is None:
+            continue
+        pid, text = matched.groups()
+        if text.endswith("<unfinished ...>"):
+            begun[pid] = text
+            continue
+        child = re.search(r"\) += (\d+)$", text)
+        if text.startswith("<..."):
+            text = begun.pop(pid, "") + text
+        if child:
+            found[child[1]] = (pid, "CLONE_FILES" in text)
+    return found
 
 
 def _strings(args: str) -> list[bytes]:
