@@ -158,6 +158,55 @@ def _refused(folder: Path, data: Any) -> None:
             return
 
 
+def _together(folder: Path, data: Any, *, synced: bool = True) -> None:
+    """Two processes under torch.distributed save a step: one tensor in parts, the others by one of them each."""
+    import tempfile
+
+    import torch.distributed.tensor  # noqa: F401  # once for both
+
+    with tempfile.TemporaryDirectory() as scratch:
+        children = []
+        for rank in range(2):
+            if (child := os.fork()) == 0:
+                os._exit(_one_of_two(folder, data, rank, f"file://{scratch}/store", synced))
+            children.append(child)
+        if any(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children):
+            raise SystemExit("a rank failed")
+
+
+def _one_of_two(folder: Path, data: Any, rank: int, store: str, synced: bool) -> int:
+    import traceback
+
+    import torch
+    from torch import distributed as dist
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Shard, distribute_tensor
+
+    from tensorkeep.storage import writing
+
+    if rank == 1 and not synced:
+        patch.object(writing, "sync_file", lambda fd: None).start()
+    try:
+        dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+        mesh = init_device_mesh("cpu", (2,))
+        whole = torch.from_numpy(data["embed.weight"])
+        state = {**data, "embed.weight": distribute_tensor(whole, mesh, [Shard(0)])}
+        with tk.Checkpointer(folder / "run", provenance=False, generators=False, timeout_s=60.0) as ckpt:
+            found = ckpt.restore()
+            ckpt.save(found.step + 1 if found else 0, state)
+            if rank == 1:
+                mark("ack")  # the other one commits
+    except BaseException:  # noqa: BLE001  # this process ends here
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _together_unsynced(folder: Path, data: Any) -> None:
+    """The same, with the sync of one rank's files left out."""
+    _together(folder, data, synced=False)
+
+
 CHECKPOINTS: dict[str, SavePath] = {
     "step": SavePath(_steps(), _restored),
     "step-first": SavePath(_steps(), _restored, first=True),
@@ -167,6 +216,11 @@ CHECKPOINTS: dict[str, SavePath] = {
     "step-recovery": SavePath(_steps(clutter=True), _restored),
 }
 PATHS |= CHECKPOINTS
+TOGETHER: dict[str, SavePath] = {
+    "together": SavePath(_together, _restored),
+    "together-first": SavePath(_together, _restored, first=True),
+    "together-without-fsync": SavePath(_together_unsynced, _restored),
+}
 REFUSED = SavePath(_refused, _restored)
 
 # Savers with the classical mistakes. Each reads back as a whole file would.
@@ -288,11 +342,11 @@ BAD: dict[str, SavePath] = {
 
 def main(name: str, folder: str) -> None:
     """Save the new data under the marks that the recorder looks for."""
-    path = (PATHS | BAD | {"step-refused": REFUSED})[name]
+    path = (PATHS | BAD | TOGETHER | {"step-refused": REFUSED})[name]
     data = path.data(2)
     mark("begin")
     path.save(Path(folder), data)
-    if path.save is not _acknowledged_early:
+    if path.save not in (_acknowledged_early, _together, _together_unsynced):
         mark("ack")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tensorkeep.testing import crash
-from tests.crash.savers import BAD, COMMAND, PATHS, REFUSED, SavePath
+from tests.crash.savers import BAD, COMMAND, PATHS, REFUSED, TOGETHER, SavePath
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,6 +75,56 @@ def test_a_saver_with_a_classical_mistake_is_caught(tmp_path: Path, name: str) -
         "step-without-file-fsync": {"unacknowledged"},  # a step that is cut is passed over: the one before is there
     }
     assert found >= expected.get(name, {"lost"})
+
+
+@needs_strace
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TOGETHER)
+def test_two_processes_that_save_together_leave_the_old_step_or_the_new(tmp_path: Path, name: str) -> None:
+    """Whenever the power goes: 2,000 states and more of what both wrote; without one rank's fsync it is caught."""
+    pytest.importorskip("torch")
+    path = TOGETHER[name]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    if not path.first:
+        TOGETHER["together"].save(folder, path.data(1))
+    recording = crash.record([*COMMAND, name, str(folder)], folder)
+
+    toothless = name == "together-without-fsync"
+    wanted = {"samples": 2} if toothless else {"samples": 10, "at_least": STATES}
+    report = crash.examine(recording, path.read, old=old_of(path), new=path.data(2), **wanted)
+
+    print(name, report)
+    assert recording.acknowledged is not None
+    if toothless:
+        assert report.unacknowledged
+        assert not report.wrong
+    else:
+        assert report.ok, str(report)
+        assert report.distinct >= STATES
+
+
+@needs_strace
+def test_processes_have_descriptors_of_their_own(tmp_path: Path) -> None:
+    """Two files under the same number in a process and in the one that it forked are not mixed up."""
+    program = (
+        "import os, sys\n"
+        "from tensorkeep.testing.crash import mark\n"
+        "mark('begin')\n"
+        "shared = os.open(sys.argv[1] + '/shared', os.O_WRONLY | os.O_CREAT)\n"
+        "child = os.fork()\n"
+        "name = 'parent' if child else 'child'\n"
+        "own = os.open(sys.argv[1] + '/' + name, os.O_WRONLY | os.O_CREAT)\n"
+        "os.write(own, name.encode())\n"
+        "if child: os.waitpid(child, 0)\n"
+        "os.write(shared, name.encode())\n"
+        "os.fsync(own)\n"
+    )
+
+    recording = crash.record([sys.executable, "-c", program, str(tmp_path)], tmp_path)
+
+    assert recording.after == {"child": b"child", "parent": b"parent", "shared": b"childparent"}
+    assert [call.op for call in recording.calls].count("sync") == 2
 
 
 @needs_strace
