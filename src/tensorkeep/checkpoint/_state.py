@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tensorkeep.adapters import find
+from tensorkeep.adapters._arrays import is_jax
 from tensorkeep.adapters._sharded import fill_dtensor, is_dtensor
 from tensorkeep.adapters._stateful import stateful
 from tensorkeep.adapters.base import Adapter
@@ -37,7 +38,12 @@ def kind_of(value: Any) -> str:
         return "model"
     if is_stateful(value):
         return "object"
-    return "loader" if type(value).__name__ == "DataLoader" else "data"
+    return "loader" if is_loader(value) else "data"
+
+
+def is_loader(value: Any) -> bool:
+    """Whether it is a DataLoader of torch without state, as it is or as Accelerate prepared it."""
+    return type(value).__name__ == "DataLoader" or getattr(value, "use_stateful_dataloader", None) is False
 
 
 def is_stateful(value: Any) -> bool:
@@ -54,7 +60,7 @@ def _model_adapter(value: Any) -> Adapter | None:
     """The adapter of a model; None for data, which the adapter for trees would take as well."""
     if isinstance(value, (Mapping, list, tuple)) or (dataclasses.is_dataclass(value) and not _is_equinox(value)):
         return None
-    if is_dtensor(value) or as_tensor_or_none(value) is not None:
+    if is_dtensor(value) or is_jax(value) or as_tensor_or_none(value) is not None:
         return None
     try:
         adapter = find(value)
@@ -252,6 +258,8 @@ def _plan(value: Any, saved: Any, path: str, work: _Work) -> Callable[[], Any]:
     adapter = _model_adapter(value)
     if adapter is not None:
         return _plan_model(adapter, value, saved, path, work)
+    if is_jax(value):
+        return _plan_jax(value, saved, path, work)
     if is_dtensor(value) or as_tensor_or_none(value) is not None:
         return _plan_array(value, saved, path, work)
     if is_stateful(value):
@@ -370,6 +378,18 @@ def _plan_array(value: Any, saved: Any, path: str, work: _Work) -> Callable[[], 
             return value
 
         return copied
+    return lambda: like(value, saved)
+
+
+def _plan_jax(value: Any, saved: Any, path: str, work: _Work) -> Callable[[], Any]:
+    """A new array on the devices and with the sharding of `value` (or of a ShapeDtypeStruct), read box by box."""
+    from tensorkeep.adapters._arrays import dtype_of, like
+
+    shape, dtype = tuple(value.shape), dtype_of(value, path)
+    if not isinstance(saved, Tensor) or tuple(saved.shape) != shape or saved.dtype != dtype:
+        found = f"{saved.dtype} {list(saved.shape)}" if isinstance(saved, Tensor) else f"a {type(saved).__name__}"
+        work.problems.append(f"{path}: {found} in the step, {dtype} {list(shape)} in the state.")
+        return lambda: value
     return lambda: like(value, saved)
 
 
