@@ -23,6 +23,9 @@ AVERAGED = (
 )  # fmt: skip
 """Entries under which training scripts keep averaged weights."""
 
+_OUTER = ("", "state_dict.")
+"""Where such an entry stands: beside the trained weights' entry, or within it (Lightning)."""
+
 _SHADOW = "shadow_params"
 _COUNTS = ("n_averaged", "decay", "num_updates")
 
@@ -104,7 +107,7 @@ def _raw(
                 f"{where}: weights='raw' asks for weights as they were trained; the file has only {names}."
             )
         return View(kept, entries, counts)
-    starts = tuple(f"{name}." for name in sets)
+    starts = tuple(f"{outer}{name}." for name in sets for outer in _OUTER)
     beside = frozenset(name for name in kept if name.startswith(starts) or id(kept[name]) in averaged) | counts
     left = {name: tensor for name, tensor in left.items() if not name.startswith(starts)}
     note = f"the file also has averaged weights ({names}); weights='ema' loads those"
@@ -115,9 +118,8 @@ def _averaged(tensors: Mapping[str, Tensor], slots: Sequence[Slot]) -> dict[str,
     """Entry → its tensors, under names that a model may have."""
     own = {slot.name for slot in slots}
     found: dict[str, dict[str, Tensor]] = {}
-    for entry in AVERAGED:
-        start = f"{entry}."
-        if any(name.startswith(start) for name in own):
+    for entry, start in ((entry, f"{outer}{entry}.") for entry in AVERAGED for outer in _OUTER):
+        if entry in found or any(name.startswith(f"{entry}.") for name in own):
             continue  # a part of the model is called so
         inside = {name[len(start) :]: tensor for name, tensor in tensors.items() if name.startswith(start)}
         shadow = _shadow(inside, slots)
@@ -148,7 +150,7 @@ def _with_dots(inside: dict[str, Tensor], tensors: Mapping[str, Tensor], slots: 
         return inside
     dotted = {name.replace(".", ""): name for slot in slots for name in (slot.name, *slot.aliases)}
     for name in tensors:
-        bare = name.removeprefix("model.")
+        bare = name.removeprefix("state_dict.").removeprefix("model.")
         dotted.setdefault(bare.replace(".", ""), bare)
     return {dotted.get(name, name): tensor for name, tensor in inside.items()}
 
