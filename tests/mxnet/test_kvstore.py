@@ -139,3 +139,26 @@ def test_facts(kv: Any) -> None:
     store.pushpull("k", [first, second])
     assert first.asnumpy().tolist() == second.asnumpy().tolist() == [3, 3]
     assert not store.is_capable("optimizer")
+
+
+def test_rows_are_pulled_once_and_in_order() -> None:
+    """Asked of MXNet 1.9.1: rows that are not stored are pulled as zeros, and a row that is named twice once."""
+    nd = mx.nd
+    store = mx.kv.create("local")
+    store.init("a", nd.sparse.row_sparse_array((nd.ones((2, 2)), [0, 2]), shape=(4, 2)))
+    out = nd.sparse.zeros("row_sparse", (4, 2))
+    store.row_sparse_pull("a", out=out, row_ids=nd.array([2, 1, 2]))
+
+    assert out.indices.asnumpy().tolist() == [1, 2]
+    assert out.data.asnumpy().tolist() == [[0, 0], [1, 1]]
+    with pytest.warns(UserWarning, match="This call has been ignored"):
+        store.pull("a", out=out)
+    assert out.indices.asnumpy().tolist() == [1, 2]
+    dense = nd.zeros((4, 2))
+    store.pull("a", out=dense)
+    assert dense.asnumpy()[:, 0].tolist() == [1, 0, 1, 0]
+    store.pull("a", out=out, ignore_sparse=False)
+    assert out.indices.asnumpy().tolist() == [0, 2]
+    store.init("d", dense)
+    with pytest.raises(MXNetError, match="PullRowSparse expects row_sparse src NDArray"):
+        store.row_sparse_pull("d", out=out, row_ids=nd.array([2]))

@@ -42,7 +42,7 @@ def invoke(op: Operator, inputs: Sequence[Any], attrs: dict[str, Any] | None, ou
     """Compute an operator on arrays.
 
     Args:
-        inputs: NDArrays; None behind the last one given is left out (a bias with no_bias=True).
+        inputs: NDArrays; None is left out (a bias with no_bias=True).
         attrs: values or texts by name; they are parsed by the schema.
         out: None, or an array (or list of them) that takes the result.
         cls: the class of the result, NDArray or np.ndarray.
@@ -169,14 +169,12 @@ def _first(out: Any) -> Any:
 
 
 def _checked(op: Operator, inputs: Sequence[Any]) -> list[Any]:
-    """The inputs without the Nones behind the last array.
+    """The inputs without Nones: like MXNet, where what stands behind moves up (CTCLoss(data, label, None, lengths)).
 
     Raises:
         AssertionError: something else than an array is among them.
     """
-    kept = list(inputs)
-    while kept and kept[-1] is None:
-        kept.pop()
+    kept = [array for array in inputs if array is not None]
     for i, array in enumerate(kept):
         if not hasattr(array, "_t"):
             name = op.schema.inputs[min(i, len(op.schema.inputs) - 1)] if op.schema.inputs else "data"

@@ -96,6 +96,10 @@ def mark_variables(variables: Any, gradients: Any, grad_reqs: str | Sequence[str
 
 
 def _mark(variable: NDArray, gradient: NDArray, request: str) -> None:
+    if variable.stype != "default":
+        variable._grad = mark = [gradient, request, False]
+        variable._collect = None if request == "null" else _collector(mark)
+        return
     variable._t = tensor = variable._t.detach()
     variable._grad = mark = [gradient, request, False]
     if request != "null" and (tensor.is_floating_point() or tensor.is_complex()):

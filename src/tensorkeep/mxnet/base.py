@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from tensorkeep.errors import TensorkeepError
 
 __all__ = [
-    "MXNetError", "NotImplementedForSymbol", "NotSupportedForSparseNDArray", "claim", "integer_types", "mx_real_t",
-    "numeric_types", "py_str", "string_types",
+    "MXNetError", "NotImplementedForSymbol", "NotSupportedForSparseNDArray", "claim", "data_dir", "integer_types",
+    "mx_real_t", "numeric_types", "py_str", "string_types",
 ]  # fmt: skip
 
 integer_types = (int, np.int32, np.int64)
@@ -22,6 +23,11 @@ mx_real_t = np.float32
 def py_str(x: bytes) -> str:
     """The text of UTF-8 bytes."""
     return x.decode("utf-8")
+
+
+def data_dir() -> str:
+    """The folder for datasets and models: $MXNET_HOME, by default ~/.mxnet."""
+    return os.environ.get("MXNET_HOME") or os.path.join(os.path.expanduser("~"), ".mxnet")
 
 
 _OURS = "tensorkeep.mxnet"

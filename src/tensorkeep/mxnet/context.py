@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from typing import Any, ClassVar
 
 import torch
@@ -13,7 +14,28 @@ from tensorkeep.mxnet.base import MXNetError, claim
 __all__ = ["Context", "cpu", "cpu_pinned", "current_context", "gpu", "gpu_memory_info", "num_gpus"]
 
 
-class Context:
+_DEPRECATED = (
+    "Context.default_ctx has been deprecated. Please use Context.current_context() instead. Please use "
+    "test_utils.set_default_context to set a default context"
+)
+
+
+class _WithDefault(type):
+    """Gives the class Context its property default_ctx, which MXNet deprecated."""
+
+    @property
+    def default_ctx(cls) -> Context:
+        """The default context of the calling thread: use current_context()."""
+        warnings.warn(_DEPRECATED, DeprecationWarning, stacklevel=2)
+        return current_context()
+
+    @default_ctx.setter
+    def default_ctx(cls, val: Context) -> None:
+        warnings.warn(_DEPRECATED, DeprecationWarning, stacklevel=2)
+        Context._default_ctx.value = val
+
+
+class Context(metaclass=_WithDefault):
     """A device by type and number; as a context manager, the default for arrays that are made inside.
 
     Args:

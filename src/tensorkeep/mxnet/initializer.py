@@ -93,6 +93,11 @@ class Initializer:
         Raises:
             ValueError: the name's end says nothing, or the array does not suit.
         """
+        if getattr(arr, "stype", "default") != "default":
+            dense = arr.tostype("default")
+            self(desc, dense)
+            arr[:] = dense
+            return
         if not isinstance(desc, InitDesc):
             self._legacy_init(desc, arr)
             return

@@ -14,7 +14,7 @@ import numpy as np
 
 from tensorkeep.mxnet import ndarray
 from tensorkeep.mxnet._state import state
-from tensorkeep.mxnet.base import claim
+from tensorkeep.mxnet.base import claim, data_dir
 
 __all__ = [
     "HookHandle", "check_sha1", "clip_global_norm", "data_dir", "download", "shape_is_known", "split_and_load", "split_data",
@@ -132,11 +132,6 @@ def download(
         f"{problem}, and tensorkeep.mxnet downloads nothing. Fetch {url} by other means and put it at "
         f"{os.path.abspath(target)}."
     )
-
-
-def data_dir() -> str:
-    """The folder for datasets and models: $MXNET_HOME, by default ~/.mxnet."""
-    return os.environ.get("MXNET_HOME") or os.path.join(os.path.expanduser("~"), ".mxnet")
 
 
 def _get_repo_url() -> str:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from tensorkeep.mxnet import optimizer as opt
+from tensorkeep.mxnet._invoke import wrap
 from tensorkeep.mxnet.base import MXNetError, claim
 from tensorkeep.mxnet.kvstore.base import KVStoreBase
-from tensorkeep.mxnet.ndarray.ndarray import NDArray
+from tensorkeep.mxnet.ndarray._sparse_array import retain
+from tensorkeep.mxnet.ndarray.ndarray import _STORAGE_TYPE_STR_TO_ID, NDArray
 from tensorkeep.storage.atomic import replace_file
 
 __all__ = ["KVStore"]
+
+_IGNORED = (
+    "non-default weights detected during kvstore pull. This call has been ignored. Please make sure to use "
+    "kv.row_sparse_pull() or module.prepare() with row_ids."
+)
 
 
 class KVStore(KVStoreBase):
@@ -88,6 +96,8 @@ class KVStore(KVStoreBase):
     def pull(self, key: Any, out: Any = None, priority: int = 0, ignore_sparse: bool = True) -> None:
         """Copy what is kept to every array of `out`.
 
+        Args:
+            ignore_sparse: leave sparse arrays of `out` alone, with a warning; row_sparse_pull() is for them.
         Raises:
             MXNetError: a key was not inited.
         """
@@ -95,7 +105,10 @@ class KVStore(KVStoreBase):
         for name, arrays in self._pairs(key, out):
             kept = self._get(name)
             for array in arrays:
-                kept.copyto(array)
+                if ignore_sparse and array.stype != "default":
+                    warnings.warn(_IGNORED, stacklevel=2)
+                else:
+                    kept.copyto(array)
 
     def pushpull(self, key: Any, value: Any, out: Any = None, priority: int = 0) -> None:
         """push() and pull() at once; without `out` into the arrays that were pushed."""
@@ -103,11 +116,30 @@ class KVStore(KVStoreBase):
         self.pull(key, value if out is None else out)
 
     def row_sparse_pull(self, key: Any, out: Any = None, priority: int = 0, row_ids: Any = None) -> None:
-        """Refused: what is kept here is dense."""
-        raise MXNetError(
-            "Expected row_sparse storage type for row_sparse_pull values, but tensorkeep keeps dense arrays only. "
-            "Use pull(), and take the rows that you need."
-        )
+        """Copy some rows of what is kept to row_sparse arrays, which then store just these.
+
+        Args:
+            row_ids: the numbers of the rows: one array for all of `out`, or one for each.
+        Raises:
+            MXNetError: a key was not inited, or an array is not row_sparse.
+        """
+        assert out is not None
+        assert row_ids is not None
+        pairs = list(self._pairs(key, out))
+        wanted = list(row_ids) if isinstance(row_ids, (list, tuple)) else [row_ids]
+        targets = [(self._get(name), array) for name, arrays in pairs for array in arrays]
+        for kept, array in targets:
+            if array.stype != "row_sparse":
+                raise MXNetError(
+                    "Expected row_sparse storage type for row_sparse_pull values, but detected storage type "
+                    f"{_STORAGE_TYPE_STR_TO_ID[array.stype]}"
+                )
+            if kept.stype != "row_sparse":
+                raise MXNetError("PullRowSparse expects row_sparse src NDArray")
+        ids = wanted * len(targets) if len(wanted) == 1 else wanted
+        for (kept, array), rows in zip(targets, ids, strict=True):
+            unique = wrap(rows._t.detach().flatten().unique(), rows._ctx, NDArray).as_in_context(kept.context)
+            retain(kept, unique, out=array)
 
     def set_gradient_compression(self, compression_params: dict[str, Any]) -> None:
         """Refused: there is no other machine to send gradients to."""

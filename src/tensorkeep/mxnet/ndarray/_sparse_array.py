@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tensorkeep.core.foreign import as_tensor
 from tensorkeep.core.tensor import SparseTensor
 from tensorkeep.mxnet._dtypes import torch_of
 from tensorkeep.mxnet._invoke import wrap
+from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError, NotSupportedForSparseNDArray, claim
 from tensorkeep.mxnet.context import Context, parse_context
 from tensorkeep.mxnet.ndarray import _creation
@@ -28,10 +30,14 @@ class BaseSparseNDArray(NDArray):
 
     Attributes:
         _parts: the tensors of the values and of the int64 indices; of a CSR matrix also the row pointer.
+        _collect: of a variable, takes its gradient; None otherwise.
+        _leaf: (_parts, their version, all values densely): what is recorded of a variable, as long as it is not changed.
     """
 
-    __slots__ = ("_parts", "_shape")
+    __slots__ = ("_collect", "_leaf", "_parts", "_shape")
 
+    _collect: Callable[[torch.Tensor], None] | None
+    _leaf: tuple[tuple[torch.Tensor, ...], int, torch.Tensor] | None
     _parts: tuple[torch.Tensor, ...]
     _shape: tuple[int, ...]
     _kind = ""
@@ -39,13 +45,24 @@ class BaseSparseNDArray(NDArray):
     def __init__(self, handle: None = None, writable: bool = True) -> None:
         # Pickle makes an array of None and fills it; others come from `from_parts`.
         self._shape, self._parts = (), ()
+        self._collect = self._leaf = None
         self._ctx = parse_context(None)
         self._grad = None
 
     @property
     def _t(self) -> torch.Tensor:
         """All values, densely, where dense arrays have a slot: what operators without a rule compute with."""
-        return self._dense()
+        if self._collect is not None:
+            leaf = self._leaf
+            if leaf is not None and leaf[0] is self._parts and leaf[1] == self._parts[0]._version:
+                return leaf[2]
+            if state.recording:
+                dense = self._dense().detach().requires_grad_()
+                dense.register_post_accumulate_grad_hook(self._collect)
+                self._leaf = (self._parts, self._parts[0]._version, dense)
+                return dense
+        with torch.set_grad_enabled(state.recording):
+            return self._dense()
 
     @_t.setter
     def _t(self, tensor: torch.Tensor) -> None:
@@ -348,7 +365,8 @@ def csr_parts(dense: torch.Tensor, mask: torch.Tensor | None = None) -> tuple[to
 
 def row_parts(dense: torch.Tensor, rows: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
     """The rows of a dense array that are not all zero (or those that the mask `rows` says), and their numbers."""
-    rows = (dense != 0).flatten(1).any(1) if rows is None else rows
+    if rows is None:
+        rows = dense != 0 if dense.dim() == 1 else (dense != 0).flatten(1).any(1)
     indices = rows.nonzero()[:, 0]
     return dense[indices], indices
 
@@ -367,10 +385,6 @@ def to_sparse(array: NDArray, stype: str) -> Any:
             )
         return from_parts("csr", tuple(tensor.shape), *csr_parts(tensor), ctx=array._ctx)
     if stype == "row_sparse":
-        if tensor.dim() < 2:
-            tensor_rows = tensor.reshape(-1, 1)
-            data, indices = row_parts(tensor_rows)
-            return from_parts("row_sparse", tuple(tensor.shape), data.reshape(-1), indices, ctx=array._ctx)
         return from_parts("row_sparse", tuple(tensor.shape), *row_parts(tensor), ctx=array._ctx)
     raise MXNetError(
         f"Invalid Input: '{stype}', valid values are: {{'csr', 'default', 'row_sparse'}}, "
@@ -378,7 +392,7 @@ def to_sparse(array: NDArray, stype: str) -> Any:
     )
 
 
-def retain(data: Any, indices: NDArray, out: Any = None, name: Any = None) -> Any:
+def retain(data: Any, indices: NDArray | None = None, out: Any = None, name: Any = None, **kwargs: Any) -> Any:
     """Of a row_sparse array the rows named by `indices`; those that are not stored are zero.
 
     Raises:
@@ -386,8 +400,12 @@ def retain(data: Any, indices: NDArray, out: Any = None, name: Any = None) -> An
     """
     if not isinstance(data, RowSparseNDArray):
         raise MXNetError("sparse_retain takes a row_sparse array")
+    if indices is None or kwargs:
+        raise MXNetError(f"sparse_retain takes an array and indices, not {', '.join(kwargs) or 'one array'}")
     wanted = indices._t.detach().to(torch.int64)
-    found = from_parts("row_sparse", data._shape, data._dense()[wanted], wanted, ctx=data._ctx)
+    with torch.set_grad_enabled(state.recording):
+        rows = data._t[wanted]
+    found = from_parts("row_sparse", data._shape, rows, wanted, ctx=data._ctx)
     return found if out is None else found.copyto(out)
 
 

@@ -45,7 +45,9 @@ def compute(op: Operator, inputs: list[Any], attrs: dict[str, Any] | None, out: 
     if op.name in _LAZY and isinstance(inputs[1], RowSparseNDArray) and _is_lazy(op, inputs[0], attrs):
         return _update_rows(op, inputs, attrs, out)
     rule = _RULES.get(op.name)
-    if (
+    if state.recording and any(getattr(array, "_collect", None) is not None for array in inputs):
+        rule = None  # what is recorded of a variable are its dense values
+    elif (
         (op.name in _OF_VALUES or op.name in _COMPARING)
         and isinstance(inputs[0], BaseSparseNDArray)
         and _keeps_zero(op, attrs)
@@ -203,6 +205,27 @@ def _concat(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
     return from_parts("csr", shape, data, indices, torch.cat(starts), ctx=inputs[0]._ctx)
 
 
+def _take(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
+    """Rows of a CSR matrix are one.
+
+    Raises:
+        MXNetError: the indices are no vector.
+    """
+    array, indices = inputs
+    given = op.complete(attrs)
+    if not isinstance(array, CSRNDArray) or given["axis"] != 0:
+        return None
+    if len(indices.shape) != 1:
+        raise MXNetError(
+            f"Take with CSR array only supports one-dimensional indices. {len(indices.shape)} dimensional input is "
+            "given instead"
+        )
+    masked = wrap(_stored(array).to(torch.uint8), array._ctx, NDArray)
+    found = invoke(op, [wrap(array._t, array._ctx, NDArray), indices], attrs, None, NDArray)
+    mask = invoke(op, [masked, indices], attrs, None, NDArray)
+    return from_parts("csr", tuple(found._t.shape), *csr_parts(found._t, mask._t.to(torch.bool)), ctx=array._ctx)
+
+
 def _dot(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
     """A CSR matrix times a dense one without the zeros; the transposed matrix times anything gives a row_sparse array."""
     left, right = inputs
@@ -232,6 +255,6 @@ def _dot(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
 _RULES: dict[str, Callable[[Operator, list[Any], dict[str, Any]], Any]] = {
     "zeros_like": _zeros_like, "elemwise_add": _joined, "elemwise_sub": _joined, "_grad_add": _joined,
     "add_n": _rows_joined, "elemwise_mul": _product, "broadcast_mul": _first_product, "broadcast_div": _first_product,
-    "slice": _slice, "Concat": _concat, "dot": _dot,
+    "slice": _slice, "Concat": _concat, "dot": _dot, "take": _take,
 }  # fmt: skip
 """Operator → a rule, which gives None where only the dense values help."""

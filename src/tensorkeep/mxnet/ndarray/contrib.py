@@ -7,14 +7,30 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tensorkeep.mxnet._faces import serve
+from tensorkeep.mxnet._invoke import wrap
 from tensorkeep.mxnet._registry import get
-from tensorkeep.mxnet.base import claim
+from tensorkeep.mxnet.base import MXNetError, claim
 from tensorkeep.mxnet.context import current_context
 from tensorkeep.mxnet.ndarray._creation import full, zeros
 from tensorkeep.mxnet.ndarray.ndarray import NDArray, logical_and
 from tensorkeep.mxnet.ndarray.register import call
 
-__all__ = ["cond", "foreach", "isfinite", "isinf", "isnan", "rand_zipfian", "while_loop"]
+__all__ = ["cond", "foreach", "getnnz", "isfinite", "isinf", "isnan", "rand_zipfian", "while_loop"]
+
+
+def getnnz(data: Any, axis: int | None = None) -> NDArray:
+    """How many values a CSR matrix stores: in all, as shape (1,), or in each row (axis=1).
+
+    Raises:
+        MXNetError: it is no CSR matrix, or another axis.
+    """
+    if getattr(data, "stype", None) != "csr":
+        raise MXNetError("getnnz takes a CSRNDArray")
+    if axis not in (None, 1):
+        raise MXNetError(f"getnnz with axis = {axis} is not supported yet")
+    starts = data._parts[2]
+    return wrap(starts[-1:].clone() if axis is None else starts.diff(), data._ctx, NDArray)
+
 
 Nested = Any
 """An NDArray, or a list or tuple of them, nested as deep as one likes."""

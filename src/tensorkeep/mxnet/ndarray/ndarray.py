@@ -275,11 +275,18 @@ class NDArray:
             self._grad[2] = fresh
 
     def attach_grad(self, grad_req: str = "write", stype: str | None = None) -> None:
-        """Ask for its gradient: zeros now; backward() writes ("write"), adds ("add") or leaves it ("null")."""
+        """Ask for its gradient: zeros now; backward() writes ("write"), adds ("add") or leaves it ("null").
+
+        Args:
+            stype: how the gradient is stored; by default like the array.
+        """
         from tensorkeep.mxnet.autograd import mark_variables
 
-        gradient = self._like(torch.zeros_like(self._t.detach()), self._ctx)
-        mark_variables(self, gradient if stype is None else gradient.tostype(stype), grad_req)
+        own = self.stype
+        gradient = wrap(torch.zeros_like(self._t.detach()), self._ctx, type(self) if own == "default" else NDArray)
+        if (stype or own) != "default":
+            gradient = gradient.tostype(stype or own)
+        mark_variables(self, gradient, grad_req)
 
     def backward(self, out_grad: NDArray | None = None, retain_graph: bool = False, train_mode: bool = True) -> None:
         """Compute the gradients of what this array was computed from."""

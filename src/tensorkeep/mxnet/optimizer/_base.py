@@ -167,12 +167,22 @@ class Optimizer:
 
     def update_multi_precision(self, index: Any, weight: Any, grad: Any, state: Any) -> None:
         """The same with a float32 copy of a float16 weight, which create_state_multi_precision() made."""
+        if self._updated_sparsely(index, weight, grad, state):
+            return
         if self.multi_precision and half(weight):
             master, rest = state
             self.update(index, master, grad.astype("float32"), rest)
             tensor(weight).copy_(tensor(master))
         else:
             self.update(index, weight, grad, state)
+
+    def _updated_sparsely(self, index: Any, weight: Any, grad: Any, state: Any) -> bool:
+        """Whether one of the two is sparse, and the update was done here."""
+        if isinstance(weight, (list, tuple)) or grad.stype == weight.stype == "default":
+            return False
+        from tensorkeep.mxnet.optimizer._sparse import update_sparsely
+
+        return update_sparsely(self, index, weight, grad, state)
 
     def _begin(self, index: Any, weight: Any, grad: Any) -> tuple[Tensor, Tensor, float, float]:
         """Count an update; the two tensors, the learning rate and the weight decay for it."""

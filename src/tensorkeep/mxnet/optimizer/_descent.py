@@ -49,6 +49,8 @@ class _Momentum(Optimizer):
 
     def update_multi_precision(self, index: Any, weight: Any, grad: Any, state: Any) -> None:
         """Change one weight or a list of them; float16 ones in their float32 copy."""
+        if self._updated_sparsely(index, weight, grad, state):
+            return
         first = listed(weight)[0]
         self._update_all(index, weight, grad, state, multi_precision=self.multi_precision and half(first))
 

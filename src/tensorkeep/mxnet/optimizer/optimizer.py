@@ -21,7 +21,6 @@ from tensorkeep.mxnet.optimizer._adaptive import (
 )
 from tensorkeep.mxnet.optimizer._base import Optimizer, register
 from tensorkeep.mxnet.optimizer._descent import DCASGD, LARS, LBSGD, NAG, SGD, SGLD, Signum, Test, ccSGD
-from tensorkeep.mxnet.optimizer._sparse import update_sparsely
 
 __all__ = [
     "DCASGD", "FTML", "LAMB", "LARS", "LBSGD", "NAG", "SGD", "SGLD", "AdaDelta", "AdaGrad", "Adam", "Adamax", "Ftrl",
@@ -61,12 +60,13 @@ class Updater:
             elif not self.states_synced[i]:
                 self.states[i] = self.sync_state_context(self.states[i], one.context)
                 self.states_synced[i] = True
-        if any(its.stype != "default" for its in grads):
-            left = [
-                row
-                for row in zip(indices, weights, grads, strict=True)
-                if not update_sparsely(self.optimizer, *row, self.states[row[0]])
-            ]
+        if any(its.stype != "default" for its in (*grads, *weights)):
+            left = []
+            for row in zip(indices, weights, grads, strict=True):
+                if row[1].stype == row[2].stype == "default":
+                    left.append(row)
+                else:
+                    self.optimizer.update_multi_precision(*row, self.states[row[0]])
             indices, weights, grads = ([row[k] for row in left] for k in range(3))
         if self.aggregate_updates:
             self._update_together(indices, weights, grads)
