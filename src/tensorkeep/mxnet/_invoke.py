@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tensorkeep.mxnet._dtypes import NAMES
+from tensorkeep.mxnet._history import follow, shadow, shadows
 from tensorkeep.mxnet._registry import Operator
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
@@ -86,6 +87,8 @@ def invoke(op: Operator, inputs: Sequence[Any], attrs: dict[str, Any] | None, ou
             # what was computed from recorded arrays, so views of that are kept.
             if op.view and (tensors[0].is_leaf or not tensors[0].requires_grad):
                 found = _copied(found) if type(found) is _Tensor else tuple([_copied(item) for item in found])
+            if shadows or not (found if type(found) is _Tensor else found[0 if op.hides else -1]).requires_grad:
+                found = follow(op, tensors, given, found)
         except (RuntimeError, ValueError, IndexError, TypeError) as err:
             raise _translated(op, inputs, attrs, err) from err
         finally:
@@ -144,7 +147,7 @@ def _put(op: Operator, target: NDArray, tensor: torch.Tensor, inputs: Sequence[A
     if not state.recording:
         target._t.data.copy_(tensor.detach())
         return
-    if target._t.requires_grad:
+    if target._t.requires_grad or (shadows and shadow(target._t) is not None):
         raise MXNetError(IN_GRAPH)
     if not tensor.requires_grad:
         target._t.copy_(tensor)

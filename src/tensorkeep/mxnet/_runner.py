@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tensorkeep.mxnet._history import follow, shadows
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.symbol._control_flow import OPERATORS as CONTROL_FLOW
@@ -48,17 +49,18 @@ def _all_nodes(heads: list[Entry]) -> list[Node]:
 class _Step:
     """One call: `fn` on the values in slots `take`, its results into `put`; then the slots in `free` are emptied."""
 
-    __slots__ = ("device", "fn", "free", "given", "name", "node", "put", "take", "train")
+    __slots__ = ("device", "fn", "free", "given", "name", "node", "op", "put", "take", "train")
 
     def __init__(self, node: Node, take: list[int], put: list[int]) -> None:
         self.node = node
         self.name = node.name
         if node.op in CONTROL_FLOW:
+            self.op = None
             self.fn = control_flow(node, [Runner.of(body).run for body in node.subgraphs])
             self.given: dict[str, Any] = {}
             self.train, self.device = True, False
         else:
-            op = node.operator
+            self.op = op = node.operator
             assert op is not None
             self.fn = op.fn
             self.given = op.parse(node.parameters())
@@ -181,6 +183,7 @@ class Runner:
         if device is None:
             device = values[0].device if values else torch.device("cpu")
         steps = self._steps if not self._sources else self._with_shapes(slots)
+        recording = state.recording and torch.is_grad_enabled()
         for step in steps:
             given = step.given
             if step.train or step.device:
@@ -196,6 +199,10 @@ class Runner:
                 found = step.fn(*taken, **given)
             except (RuntimeError, ValueError, IndexError, TypeError) as err:
                 raise _located(step, taken, err) from err
+            if recording and step.op is not None:
+                last: Any = found if type(found) is _Tensor else found[0 if step.op.hides else -1]
+                if shadows or not last.requires_grad:
+                    found = follow(step.op, taken, given, found)
             if type(found) is _Tensor:
                 slots[step.put[0]] = found
             else:

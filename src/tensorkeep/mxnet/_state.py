@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 __all__ = ["Settings", "settings", "state"]
 
@@ -16,6 +17,7 @@ class _State(threading.local):
         np_shape: 0-d and empty arrays exist; an unknown dimension is -1 and not 0.
         np_array: blocks take and give `np.ndarray`.
         np_dtype: the default float is float64 (only 2.0 has it; always off in 1.9.1).
+        reached: what backward() came by where no gradient passes: variables by id, a dict for each such place.
     """
 
     recording = False
@@ -23,6 +25,9 @@ class _State(threading.local):
     np_shape = False
     np_array = False
     np_dtype = False
+
+    def __init__(self) -> None:
+        self.reached: list[dict[int, Any]] = []
 
 
 class Settings:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tensorkeep.mxnet._history import below, clock, collect, forget, mark_leaf, shadow, shadows
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError, claim
 
@@ -97,33 +98,35 @@ def mark_variables(variables: Any, gradients: Any, grad_reqs: str | Sequence[str
 
 def _mark(variable: NDArray, gradient: NDArray, request: str) -> None:
     if variable.stype != "default":
-        variable._grad = mark = [gradient, request, False]
+        variable._grad = mark = [gradient, request, False, 0]
         variable._collect = None if request == "null" else _collector(mark)
         return
     variable._t = tensor = variable._t.detach()
-    variable._grad = mark = [gradient, request, False]
-    if request != "null" and (tensor.is_floating_point() or tensor.is_complex()):
-        tensor.requires_grad_()
-        tensor.register_post_accumulate_grad_hook(_collector(mark))
+    variable._grad = mark = [gradient, request, False, 0]
+    if request != "null":
+        mark_leaf(tensor, mark, _collector(mark))
 
 
 def _collector(mark: list[Any]) -> Callable[[torch.Tensor], None]:
     """Moves what backward() found for a leaf into its gradient array; once for each backward().
 
     Args:
-        mark: gradient array, request, and whether backward() wrote since this was last set to False.
+        mark: gradient array, request, whether backward() wrote since this was last set to False, and the clock then.
     """
-    gradient, request, _ = mark
+    gradient, request, _, _ = mark
 
     def collect(leaf: torch.Tensor) -> None:
         found, leaf.grad = leaf.grad, None
         if found is None:
             return
+        if found.dtype is torch.float64 and not gradient._t.is_floating_point():  # of the shadow of whole numbers
+            found = found.to(gradient._t.dtype)
         if request == "add":
             gradient._t = gradient._t + found
         else:
             gradient._t = found.detach()
         mark[2] = True
+        mark[3] = next(clock)
 
     return collect
 
@@ -143,11 +146,15 @@ def backward(heads: Any, head_grads: Any = None, retain_graph: bool = False, tra
         head_grads: their own gradients; None stands for ones.
         retain_graph: whether backward() can be called again for the same heads.
     Raises:
-        MXNetError: no head was recorded. One that no gradient passes (indices of topk) is left out.
+        MXNetError: no head was recorded. One of several that was not is left out.
     """
     tensors, grads = _heads(heads, head_grads)
+    began = next(clock)
+    state.reached.clear()
     with _Scope(None, train_mode), _errors():
         torch.autograd.backward(tensors, grads, retain_graph=retain_graph)
+    if state.reached:
+        collect(began)
     if not retain_graph:
         _forget(heads)
 
@@ -157,6 +164,8 @@ def _forget(heads: Any) -> None:
     for head in heads if isinstance(heads, (list, tuple)) else (heads,):
         if head._t.grad_fn is not None:
             head._t = head._t.detach()
+        elif shadows and (history := shadow(head._t)) is not None and not history.is_leaf:
+            forget(head._t)
 
 
 def _heads(heads: Any, head_grads: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -166,12 +175,16 @@ def _heads(heads: Any, head_grads: Any) -> tuple[list[torch.Tensor], list[torch.
     if head_grads is None:
         given = [None] * len(heads)
     assert len(heads) == len(given), "heads and head_grads must be lists of the same length"
-    recorded = [(head._t, grad) for head, grad in zip(heads, given, strict=True) if head._t.requires_grad]
+    recorded = []
+    for head, grad in zip(heads, given, strict=True):
+        tensor = head._t if head._t.requires_grad or not shadows else shadow(head._t)
+        if tensor is not None and tensor.requires_grad:
+            recorded.append((tensor, grad))
     pairs = list({id(tensor): (tensor, grad) for tensor, grad in recorded}.values())  # a head given twice: MXNet's last
     if heads and not pairs:
         raise MXNetError(_NOT_RECORDED)
     tensors = [tensor for tensor, _ in pairs]
-    grads = [torch.ones_like(tensor) if grad is None else grad._t.detach() for tensor, grad in pairs]
+    grads = [torch.ones_like(tensor) if grad is None else grad._t.detach().to(tensor.dtype) for tensor, grad in pairs]
     return tensors, grads
 
 
@@ -226,27 +239,34 @@ def grad(
     tensors, grads = _heads(heads, head_grads)
     which = "Cannot differentiate with respect to the {}-th variable because it {}."
     for i, variable in enumerate(variables):
-        if variable._grad is None or not variable._t.requires_grad:
+        if variable._grad is None or variable._grad[1] == "null":
             raise MXNetError(which.format(i + 1, "does not require gradient"))
+    leaves = [variable._t if variable._t.requires_grad else shadow(variable._t) for variable in variables]
     with _Scope(create_graph or None, train_mode), _errors(), torch.set_grad_enabled(create_graph):
         found = torch.autograd.grad(
             tensors,
-            [variable._t for variable in variables],
+            leaves,
             grads,
             retain_graph=create_graph if retain_graph is None else retain_graph,
             create_graph=create_graph,
             allow_unused=True,
         )
+    if any(tensor is None for tensor in found):
+        reached = below(tensors)  # by ways that no gradient passes
+        found = [
+            torch.zeros_like(leaf) if tensor is None and id(leaf) in reached else tensor
+            for tensor, leaf in zip(found, leaves, strict=True)
+        ]
     for i, tensor in enumerate(found):
         if tensor is None:
             raise MXNetError(which.format(i + 1, "is unreachable from the outputs"))
     if create_graph:
         with torch.enable_grad():
             found = [
-                tensor if tensor.requires_grad else _Constant.apply(tensor, variable._t)
-                for tensor, variable in zip(found, variables, strict=True)
+                tensor if tensor.requires_grad else _Constant.apply(tensor, leaf)
+                for tensor, leaf in zip(found, leaves, strict=True)
             ]
-    return [wrap(t, v._ctx, type(v)) for t, v in zip(found, variables, strict=True)]
+    return [wrap(t.to(v._t.dtype), v._ctx, type(v)) for t, v in zip(found, variables, strict=True)]
 
 
 def get_symbol(x: Any) -> Any:

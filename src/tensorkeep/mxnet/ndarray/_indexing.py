@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tensorkeep.mxnet._history import shadow, shadows
 from tensorkeep.mxnet._invoke import IN_GRAPH, IN_PLACE
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
@@ -289,7 +290,7 @@ def assign(array: Any, value: Any, write: Any, *, whole: bool = True) -> None:
     if not state.recording:
         write(tensor.data, values.detach())
         return
-    if tensor.requires_grad:
+    if tensor.requires_grad or (shadows and shadow(tensor) is not None):
         raise MXNetError(IN_GRAPH)
     if not values.requires_grad:
         write(tensor.data, values)

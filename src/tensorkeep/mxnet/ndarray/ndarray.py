@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from tensorkeep.mxnet._dtypes import numpy_of, to_numpy, torch_of
+from tensorkeep.mxnet._history import carried, shadows
 from tensorkeep.mxnet._invoke import invoke, wrap
 from tensorkeep.mxnet._registry import Operator, get
 from tensorkeep.mxnet._state import state
@@ -38,7 +39,7 @@ class NDArray:
     Attributes:
         _t: the torch tensor with the values; inside `autograd.record()` it carries the history.
         _ctx: the Context that is printed and saved.
-        _grad: None, or [NDArray, request, whether backward() wrote it] of `attach_grad`.
+        _grad: None, or [NDArray, request, whether backward() wrote it, when] of `attach_grad`.
     """
 
     __slots__ = ("__weakref__", "_ctx", "_grad", "_t")
@@ -124,7 +125,11 @@ class NDArray:
         target = torch_of(dtype)
         if not copy and target is self._t.dtype:
             return self
-        return self._like(_recorded(self._t).to(target, copy=True), self._ctx)
+        source = _recorded(self._t)
+        found = source.to(target, copy=True)
+        if state.recording and not found.requires_grad and (shadows or source.requires_grad):
+            found = carried(source, found, torch.Tensor.double)
+        return self._like(found, self._ctx)
 
     def copyto(self, other: NDArray | Context) -> Any:
         """Its values in another array of the same shape, which is returned, or in a new one on a device.
@@ -201,7 +206,11 @@ class NDArray:
     def _view(self, shape: Any) -> Any:
         if not self._t.is_contiguous():
             self._t = self._t.contiguous()
-        return self._like(_recorded(self._t).view(shape), self._ctx)
+        source = _recorded(self._t)
+        found = source.view(shape)
+        if shadows and state.recording:
+            found = carried(source, found, lambda history: history.view(shape))
+        return self._like(found, self._ctx)
 
     def flatten(self, inplace: bool = False) -> Any:
         """All dimensions behind the first made one; in the same memory with inplace=True."""
@@ -330,7 +339,11 @@ class NDArray:
     def __getitem__(self, key: Any) -> Any:
         tensor = _recorded(self._t)
         found = getitem(tensor, key)
-        return self if found is tensor else self._like(found, self._ctx)
+        if found is tensor:
+            return self
+        if shadows and state.recording:
+            found = carried(tensor, found, lambda history: getitem(history, key))
+        return self._like(found, self._ctx)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         setitem(self, key, value)
