@@ -37,7 +37,16 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "reference/parameters.md": (
         "Parameters of models",
         "From a model to a file, and from any file into a fresh model. [The guide](../guides/parameters.md) shows them.",
-        ("save_parameters", "load_parameters", "graft", "match", "LoadReport", "Match"),
+        (
+            "save_parameters",
+            "load_parameters",
+            "save_optimizer",
+            "load_optimizer",
+            "graft",
+            "match",
+            "LoadReport",
+            "Match",
+        ),
     ),
     "reference/checkpoints.md": (
         "Checkpoints of training runs",

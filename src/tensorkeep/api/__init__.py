@@ -12,6 +12,7 @@ from tensorkeep.api.converting import convert, repair
 from tensorkeep.api.diffing import Change, Diff, diff
 from tensorkeep.api.loading import load, open
 from tensorkeep.api.matching import graft, match
+from tensorkeep.api.optimizers import load_optimizer, save_optimizer
 from tensorkeep.api.parameters import load_parameters, save_parameters
 from tensorkeep.api.saving import save
 from tensorkeep.api.streaming import TensorWriter, writer
@@ -24,11 +25,13 @@ __all__ = [
     "diff",
     "graft",
     "load",
+    "load_optimizer",
     "load_parameters",
     "match",
     "open",
     "repair",
     "save",
+    "save_optimizer",
     "save_parameters",
     "scan",
     "verify",
