@@ -1,4 +1,4 @@
-"""Optimizers that have no `state_dict`, as objects that have one: Keras', and those of tensorkeep.mxnet's Trainers and Modules."""
+"""Objects with `state_dict` and `load_state_dict` for those without: optimizers of Keras and MXNet, loaders that need a little more."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from typing import Any
 
 from tensorkeep.errors import MismatchError, UnsupportedDataError
 
-__all__ = ["KerasOptimizer", "MXNetUpdaters", "stateful"]
+__all__ = ["AcceleratedLoader", "KerasOptimizer", "Loader", "MXNetUpdaters", "stateful"]
 
 
 def stateful(value: Any) -> Any:
     """An object that tells and takes the state of `value`: itself when it can, a wrapper, or None where there is no way."""
+    if hasattr(value, "use_stateful_dataloader") and hasattr(value, "base_dataloader"):
+        # A loader that Accelerate prepared has the methods of a stateful one in any case.
+        return AcceleratedLoader(value) if value.use_stateful_dataloader else None
+    torchdata = sys.modules.get("torchdata.stateful_dataloader")
+    if torchdata is not None and isinstance(value, torchdata.StatefulDataLoader):
+        return Loader(value)
     if callable(getattr(value, "state_dict", None)) and callable(getattr(value, "load_state_dict", None)):
         return value
     keras = sys.modules.get("keras")
@@ -22,6 +28,47 @@ def stateful(value: Any) -> Any:
     if gluon is not None and isinstance(value, gluon.Trainer):
         return MXNetUpdaters.of_trainer(value)
     return None
+
+
+class Loader:
+    """A StatefulDataLoader of torchdata, which begins to read when it gets its state.
+
+    Its iterator draws a seed when it is made. An uninterrupted run drew it at the beginning of the epoch; so here it is drawn
+    before the random generators are restored, and not after.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def state_dict(self) -> Any:
+        """Where it is in its epoch."""
+        return self._loader.state_dict()
+
+    def load_state_dict(self, state: Any) -> None:
+        """Go there."""
+        self._loader.load_state_dict(state)
+        self._loader.state_dict()  # makes the iterator, which the next `for` takes
+
+
+class AcceleratedLoader:
+    """A stateful loader as Accelerate prepared it: also the number of its epoch, which seeds a seedable sampler."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its epoch, and where it is in it; None before it was read from."""
+        loader = self._loader
+        inside = any(each is loader for each in loader.gradient_state.dataloader_references)
+        ended = inside and loader.end_of_dataloader  # it counts the epoch only when it is asked for the next batch
+        return {"iteration": loader.iteration + ended, "state": getattr(loader, "dl_state_dict", None)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go there."""
+        self._loader.set_epoch(int(state["iteration"]))
+        if state["state"] is not None:
+            self._loader.load_state_dict(state["state"])
+            Loader(self._loader.base_dataloader).state_dict()
 
 
 class KerasOptimizer:

@@ -6,6 +6,8 @@ import gc
 import sys
 from typing import Any
 
+from tensorkeep.checkpoint._state import is_loader
+
 __all__ = ["not_captured"]
 
 
@@ -15,6 +17,8 @@ def not_captured(state: Any) -> list[str]:
     if torch is None:
         return []
     inside = {id(value) for value in _objects(state)}
+    for value in _objects(state):  # Accelerate wraps optimizers and schedulers
+        inside |= {id(getattr(value, name, None)) for name in ("optimizer", "scheduler", "scaler")}
     parameters = {id(p) for value in _objects(state) if isinstance(value, torch.nn.Module) for p in value.parameters()}
     kinds: list[tuple[type, str, str]] = [
         (torch.optim.Optimizer, "an optimizer", "its moments start at zero after a resume"),
@@ -32,7 +36,7 @@ def not_captured(state: Any) -> list[str]:
         for base, called, loss in kinds:
             if issubclass(kind, base) and id(value) not in inside and _belongs(value, parameters):
                 found.append(f"{called} ({kind.__name__}) is not in the state: {loss}.")
-    loaders = [value for value in _objects(state) if type(value).__name__ == "DataLoader"]
+    loaders = [value for value in _objects(state) if is_loader(value)]
     found += [
         "a DataLoader does not know where it is in its epoch. torchdata's StatefulDataLoader does." for _ in loaders
     ]
