@@ -50,8 +50,10 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "reference/checkpoints.md": (
         "Checkpoints of training runs",
-        "A directory of steps: when they are saved, which are kept, how a run goes on. "
-        "[The guide](../guides/checkpoints.md) shows them.",
+        (
+            "A directory of steps: when they are saved, which are kept, how a run goes on. "
+            "[The guide](../guides/checkpoints.md) shows them."
+        ),
         (
             "Checkpointer",
             "SaveHandle",
