@@ -48,6 +48,7 @@ class Schema:
         inputs: the names of its arrays. For a variadic operator one name, which stands for all.
         params: by name, in the order of the signature.
         order: all arguments in the order of the signature, (name, is an input).
+        required: the parameters that must be given; a count need not be.
         count: the parameter that holds the number of inputs of a variadic operator ("num_args"), or "".
         variadic: it takes any number of arrays.
         tier: T1 (met in models), T2 (the rest of what users call), T3.
@@ -58,6 +59,7 @@ class Schema:
     inputs: tuple[str, ...]
     params: dict[str, Param]
     order: tuple[tuple[str, bool], ...]
+    required: tuple[str, ...]
     count: str
     variadic: bool
     tier: str
@@ -82,14 +84,9 @@ class Schema:
                 except (ValueError, TypeError, OverflowError):
                     self._unfit(param, value, attrs)
         for name in self.required:
-            if name not in parsed and name != self.count:
+            if name not in parsed:
                 self._missing(params[name], attrs)
         return parsed
-
-    @property
-    def required(self) -> list[str]:
-        """The parameters that must be given."""
-        return _required(self.name)
 
     def defaults(self) -> dict[str, Value]:
         """The typed default of every parameter that has one."""
@@ -295,11 +292,6 @@ def _table() -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     return by_name, canonical
 
 
-@cache
-def _required(name: str) -> list[str]:
-    return [p.name for p in schema(name).params.values() if p.required]
-
-
 def all_names() -> dict[str, str]:
     """Every name and alias that MXNet 1.9.1 knows → the operator's own name."""
     return _table()[1]
@@ -333,7 +325,8 @@ def schema(name: str) -> Schema:
         params[count] = Param(count, "int", None, False, _int)
     # MXNet's generated signatures have every array before the first parameter.
     order = (*((name, True) for name in inputs), *((name, False) for name in params))
-    return Schema(own, tuple(row["aliases"]), tuple(inputs), params, order, count, variadic, row["tier"])
+    required = tuple(p.name for p in params.values() if p.required and p.name != count)
+    return Schema(own, tuple(row["aliases"]), tuple(inputs), params, order, required, count, variadic, row["tier"])
 
 
 def schemas() -> list[Schema]:

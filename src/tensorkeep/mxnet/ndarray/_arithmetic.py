@@ -88,12 +88,15 @@ def _reflected(function: Function) -> Function:
 
 def _in_place(name: str, cls: Any, call: Call) -> Function:
     arrays, scalar, _, _ = _NAMES[name]
+    found: list[Operator] = []
 
     def in_place(self: Any, other: Any) -> Any:
+        if not found:
+            found.extend((get(arrays), get(scalar)))
         if isinstance(other, cls):
-            return call(get(arrays), (self, other), None, self)
+            return call(found[0], (self, other), None, self)
         if isinstance(other, NUMBERS):
-            return call(get(scalar), (self,), {"scalar": float(other)}, self)
+            return call(found[1], (self,), {"scalar": float(other)}, self)
         raise TypeError(f"type {type(other)} not supported")
 
     return in_place

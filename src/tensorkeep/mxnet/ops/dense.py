@@ -70,13 +70,13 @@ def _as_mxnet_adds(data: Tensor, weight: Tensor) -> Tensor:
     Measured for 2 to 15 rows of up to 16 numbers: eight lanes of products, halved until one is left. Other sizes have
     other kernels, and there the last bits differ.
     """
-    lanes = data.unsqueeze(1) * weight
-    used = lanes.shape[2]
+    lanes = data.t().unsqueeze(2) * weight.t().unsqueeze(1)  # (inputs, rows, hidden): a lane is one piece of memory
+    used = lanes.shape[0]
     for width in (8, 4, 2, 1):
         if used > width:
-            lanes[..., : used - width] += lanes[..., width:used]
+            lanes[: used - width].add_(lanes[width:used])
             used = width
-    return lanes[..., 0].contiguous()
+    return lanes[0].clone()
 
 
 def _embedding_shapes(shapes: list[Shape], attrs: Attrs) -> tuple[Sequence[Shape], Sequence[Shape]]:

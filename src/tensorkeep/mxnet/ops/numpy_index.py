@@ -38,7 +38,7 @@ def where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """x where the condition is not 0, else y; shapes broadcast."""
     if x.dtype is not y.dtype:
         raise unlike(x.dtype, y.dtype)
-    return torch.where(condition != 0, x, y)
+    return torch.where(condition if condition.dtype is torch.bool else condition != 0, x, y)
 
 
 class _WithNumber(torch.autograd.Function):
