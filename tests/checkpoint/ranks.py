@@ -339,6 +339,37 @@ def sigterm(folder: Path, rank: int, size: int) -> Any:
 
 
 @case
+def raising(folder: Path, rank: int, size: int) -> Any:
+    """Rank 1's loop ends with an exception; what the others meet, and when."""
+    import torch
+
+    began = time.monotonic()
+    try:
+        with checkpointer(folder) as ckpt:
+            for number in range(10):
+                if rank == 1 and number == 2:
+                    raise ZeroDivisionError("in the loop")
+                ckpt.step(number, {"w": torch.ones(3)})
+    except (OSError, ZeroDivisionError) as err:
+        return [type(err).__name__, str(err), time.monotonic() - began < 10]
+    return None
+
+
+@case
+def alone(folder: Path, rank: int, size: int) -> Any:
+    """Each rank for itself, and then both once more, with what was given back."""
+    with checkpointer(folder / str(rank), together=False) as ckpt:
+        if rank == 0:
+            ckpt.save(0, {"rank": rank})
+    found = []
+    for number in range(3):
+        with checkpointer(folder / "both") as ckpt:
+            ckpt.save(number, {"rank": rank})
+            found.append(ckpt.load(number)["rank"])
+    return [os.path.exists(folder / str(rank)), found]
+
+
+@case
 def clocks(folder: Path, rank: int, size: int) -> Any:
     """Ranks whose clocks run at different speeds; which steps are saved."""
     import torch

@@ -175,6 +175,19 @@ def test_nobody_waits_for_ever(ranks: Server, tmp_path: Path) -> None:
     assert steps(tmp_path) == [0]
 
 
+def test_an_exception_on_one_rank_is_told_to_those_who_wait(ranks: Server, tmp_path: Path) -> None:
+    """By the broken connection, long before the time is over."""
+    found = ranks.run("raising", 3, tmp_path)
+
+    assert [each[0] for each in found] == ["SaveError", "ZeroDivisionError", "SaveError"]
+    assert all(soon for _, _, soon in found)
+
+
+def test_a_rank_may_work_alone(ranks: Server, tmp_path: Path) -> None:
+    """together=False: nobody is waited for; one Checkpointer after the other works as well."""
+    assert ranks.run("alone", 2, tmp_path) == [[True, [0, 0, 0]], [False, [0, 0, 0]]]
+
+
 def test_sigterm_to_one_rank_saves_on_all_at_the_same_step(ranks: Server, tmp_path: Path) -> None:
     """And all of them are told to stop."""
     assert ranks.run("sigterm", 3, tmp_path) == [3, 3, 3]

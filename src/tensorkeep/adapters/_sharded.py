@@ -63,7 +63,27 @@ def box_of(value: Any, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if value.device_mesh.get_coordinate() is None:
         return (0,) * value.dim(), (0,) * value.dim()
     shape, start = compute_local_shape_and_global_offset(value.shape, value.device_mesh, value.placements)
-    return tuple(int(n) for n in start), tuple(int(n) for n in shape)
+    found = tuple(int(n) for n in start), tuple(int(n) for n in shape)
+    if any(type(placement).__name__ == "_StridedShard" for placement in value.placements):
+        _check_box(value, found, name)
+    return found
+
+
+def _check_box(value: Any, box: tuple[tuple[int, ...], tuple[int, ...]], name: str) -> None:
+    """Raise UnsupportedDataError unless a part is one box: strided shards of sizes that do not divide can be several."""
+    torch = sys.modules["torch"]
+    rows = [torch.arange(n) for n in value.shape]
+    where = value.device_mesh.get_coordinate()
+    for placement, ranks, rank in zip(value.placements, value.device_mesh.shape, where, strict=True):
+        if hasattr(placement, "dim"):
+            parts, _ = placement._split_tensor(rows[placement.dim], ranks, with_padding=False, contiguous=False)
+            rows[placement.dim] = parts[rank] if rank < len(parts) else torch.arange(0)
+    for start, size, own in zip(*box, rows, strict=True):
+        if own.tolist() != list(range(start, start + size)) and 0 not in box[1]:
+            raise UnsupportedDataError(
+                f"{name}: with placements {value.placements} this process holds several stretches of a DTensor, not one. Choose "
+                "sizes that the mesh divides, or redistribute it to plain Shard placements."
+            )
 
 
 def _part(tensor: Tensor, value: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 from tensorkeep import errors
 from tensorkeep.errors import SaveError, TensorkeepError
 
-__all__ = ["Ranks", "ranks_here"]
+__all__ = ["Lanes", "Ranks", "give_back", "ranks_here"]
 
 _KINDS = {name: getattr(errors, name) for name in errors.__all__}
 
@@ -76,14 +76,13 @@ class Ranks:
         self._call(lambda: dist.all_reduce(told, op=dist.ReduceOp.MAX, group=self._group))
         return [int(n) for n in told]
 
-    def leave(self, *, together: bool) -> None:
-        """Give the connections back.
+    @property
+    def whole(self) -> bool:
+        """Whether no call has failed."""
+        return not self._broken
 
-        Args:
-            together: all ranks leave now, and wait for each other; otherwise those who still wait are told by the break.
-        """
-        if together and not self._broken:
-            self.gather(lambda: None)
+    def cut(self) -> None:
+        """Give the connections up: those who wait for this rank are told by the break."""
         dist = sys.modules["torch.distributed"]
         group, self._group = self._group, None
         self._broken = self._broken or "it was closed"
@@ -136,12 +135,33 @@ def _error_of(failed: Sequence[tuple[int, Sequence[Any]]]) -> BaseException:
     return cls(said) if issubclass(cls, TensorkeepError) else SaveError(5, said)
 
 
-def ranks_here(timeout_s: float) -> tuple[Ranks, Ranks] | None:
-    """The ranks of this run, for calling threads and for the background; None where there is only this process.
+Lanes = tuple[Ranks, Ranks]
+"""For calling threads, and for the background."""
+
+_idle: list[tuple[Any, float, Lanes]] = []
+"""Lanes that a Checkpointer gave back, with the world that they belong to: the next one takes them over, on every rank."""
+
+
+def ranks_here(timeout_s: float) -> Lanes | None:
+    """The ranks of this run; None where there is only this process.
 
     Every rank calls it at the same time: the groups are made together.
     """
     dist = sys.modules.get("torch.distributed")
     if dist is None or not dist.is_available() or not dist.is_initialized() or dist.get_world_size() < 2:
         return None
+    for i, (world, limit_s, lanes) in enumerate(_idle):
+        if world is dist.group.WORLD and limit_s == timeout_s:
+            del _idle[i]
+            return lanes
     return Ranks(timeout_s), Ranks(timeout_s)
+
+
+def give_back(lanes: Lanes, timeout_s: float, *, whole: bool) -> None:
+    """When a Checkpointer is closed: keep the lanes for the next one; if it was not `whole`, cut them."""
+    dist = sys.modules["torch.distributed"]
+    if whole and all(lane.whole for lane in lanes) and dist.is_initialized():
+        _idle.append((dist.group.WORLD, timeout_s, lanes))
+        return
+    for lane in lanes:
+        lane.cut()

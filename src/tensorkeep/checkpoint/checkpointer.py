@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import operator
 import os
 import threading
@@ -17,7 +16,7 @@ from tensorkeep.checkpoint._agree import overlay, own_of
 from tensorkeep.checkpoint._collect import WHOLE, collect, frozen_names
 from tensorkeep.checkpoint._handle import NotCapturedWarning, NotRestoredWarning, SaveHandle
 from tensorkeep.checkpoint._pieces import Pieces
-from tensorkeep.checkpoint._ranks import Ranks, ranks_here
+from tensorkeep.checkpoint._ranks import Lanes, Ranks, give_back, ranks_here
 from tensorkeep.checkpoint._seen import not_captured
 from tensorkeep.checkpoint._staging import Staging, digest_tensors
 from tensorkeep.checkpoint._state import Restore
@@ -55,7 +54,8 @@ class Checkpointer:
         provenance: whether manifests say the command line, commit, versions and host.
         generators: whether the random generators are saved and restored.
         signals: whether SIGTERM (save, then `stopping`) and SIGUSR1 (save) are watched while it is open.
-        timeout_s: under torch.distributed, how long ranks wait for each other before all give up.
+        together: under torch.distributed, whether all ranks save and restore together; False in one that works alone.
+        timeout_s: how long ranks wait for each other before all give up.
     One Checkpointer writes into a directory at a time; any number may read. Use it in a `with` block, or call `close`.
     Under torch.distributed every rank makes one, and calls `save`, `step`, `due`, `restore` and `close` alike.
     """
@@ -70,6 +70,7 @@ class Checkpointer:
         provenance: bool = True,
         generators: bool = True,
         signals: bool = True,
+        together: bool = True,
         timeout_s: float = 1800.0,
     ) -> None:
         proof = redirected(os.fspath(directory))
@@ -83,8 +84,8 @@ class Checkpointer:
         self._provenance = provenance
         self._generators = generators
         self._lock = FolderLock(self.directory)
-        self._timeout_s = timeout_s
-        self._lanes: tuple[Ranks, Ranks] | None = None  # for the calling thread, and for the background
+        self._together, self._timeout_s = together, timeout_s
+        self._lanes: Lanes | None = None
         self._signals = Signals()
         if signals:
             self._signals.install()
@@ -172,7 +173,7 @@ class Checkpointer:
 
     def _ranks(self) -> Ranks | None:
         """The other ranks of the run, if there are any; asked for by all of them together."""
-        if self._lanes is None:
+        if self._lanes is None and self._together:
             self._lanes = ranks_here(self._timeout_s)
         return None if self._lanes is None else self._lanes[0]
 
@@ -409,9 +410,8 @@ class Checkpointer:
             raise
         finally:
             lanes, self._lanes = self._lanes, None
-            for lane in lanes or ():
-                with contextlib.suppress(TensorkeepError):  # a rank that is gone takes nothing of what was saved
-                    lane.leave(together=together)
+            if lanes is not None:
+                give_back(lanes, self._timeout_s, whole=together)
             self._signals.remove()
             self._staging.release()
             self._lock.release()
