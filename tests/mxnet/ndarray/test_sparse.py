@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tensorkeep.mxnet import nd
+from tensorkeep.mxnet import autograd, nd
 from tensorkeep.mxnet.base import MXNetError
 
 CSR = [[1, 0, 2], [0, 0, 3], [0, 0, 0]]
@@ -67,3 +67,15 @@ def test_missing_inputs_in_the_middle_are_left_out() -> None:
     found = nd.CTCLoss(nd.ones((20, 2, 4)), label, None, nd.array([2, 3]), use_label_lengths=True)
 
     assert found.asnumpy().tolist() == pytest.approx([18.828207, 16.505817], rel=1e-6)
+
+
+def test_square_sum_of_rows() -> None:
+    array = nd.array([[1, 2], [0, 0], [3, 4]]).tostype("row_sparse")
+    array.attach_grad()
+    with autograd.record():
+        found = nd._internal._square_sum(array, axis=1)
+    found.backward()
+
+    assert found.asnumpy().tolist() == [5, 0, 25]
+    assert nd._internal._square_sum(array, axis=0, keepdims=True).asnumpy().tolist() == [[10, 20]]
+    assert array.grad.asnumpy().tolist() == [[2, 4], [0, 0], [6, 8]]

@@ -37,6 +37,10 @@ def _sum(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
     return torch.sum(data, axes, keep, dtype=data.dtype)
 
 
+def _square_sum(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    return _sum(data * data, axes, keep)
+
+
 def _count(data: Tensor, axes: tuple[int, ...]) -> int:
     count = 1
     for axis in axes:
@@ -133,6 +137,7 @@ def _min(data: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
 
 _REDUCTIONS: dict[str, tuple[_Reduce, str]] = {
     "sum": (_sum, "The sum over axes."),
+    "_square_sum": (_square_sum, "The sum of the squares over axes."),
     "mean": (_mean, "The mean over axes; of whole numbers it is cut off."),
     "prod": (_prod, "The product over axes."),
     "nansum": (_nansum, "The sum over axes, NaN counting as 0."),
