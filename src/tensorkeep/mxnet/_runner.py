@@ -14,7 +14,7 @@ from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.symbol._control_flow import OPERATORS as CONTROL_FLOW
 from tensorkeep.mxnet.symbol._control_flow import control_flow
 from tensorkeep.mxnet.symbol._infer import from_user, infer_shapes, known
-from tensorkeep.mxnet.symbol._node import Entry, Node, post_order, variables
+from tensorkeep.mxnet.symbol._node import FAILURES, Entry, Node, post_order, refusal, variables
 
 if TYPE_CHECKING:
     from tensorkeep.mxnet.symbol.symbol import Symbol
@@ -109,7 +109,7 @@ class Runner:
                 self._variables.append(node)
                 roots.append(len(roots))
                 continue
-            take = [slots[id(n), i] for n, i, _ in node.inputs]
+            take = [_slot(slots, entry, node.name) for entry in node.inputs]
             put = []
             for i in range(node.outputs):
                 slots[id(node), i] = len(roots)
@@ -118,7 +118,7 @@ class Runner:
                 roots.append(roots[take[0]] if shares else len(roots))
             self._steps.append(_Step(node, take, put))
         self._size = len(roots)
-        self._results = [slots[id(n), i] for n, i, _ in heads]
+        self._results = [_slot(slots, entry, "the network") for entry in heads]
         self._plan_clones(roots)
         self._plan_frees()
         self._sources = [k for k, step in enumerate(self._steps) if _open_source(step.node)]
@@ -197,7 +197,7 @@ class Runner:
                 _show_inputs(step.node, taken, monitor)
             try:
                 found = step.fn(*taken, **given)
-            except (RuntimeError, ValueError, IndexError, TypeError) as err:
+            except FAILURES as err:
                 raise _located(step, taken, err) from err
             if recording and step.op is not None:
                 last: Any = found if type(found) is _Tensor else found[0 if step.op.hides else -1]
@@ -239,6 +239,15 @@ class Runner:
         return found
 
 
+def _slot(slots: dict[tuple[int, int], int], entry: Entry, taker: str) -> int:
+    node, index, _ = entry
+    found = slots.get((id(node), index))
+    if found is None:
+        has = 1 if node.is_variable else node.outputs
+        raise MXNetError(f"Operator {taker}: it takes output {index} of {node.name}, which has outputs 0 … {has - 1}.")
+    return found
+
+
 def _open_source(node: Node) -> bool:
     if node.inputs or node.operator is None:
         return False
@@ -260,4 +269,4 @@ def _located(step: _Step, taken: list[torch.Tensor], err: Exception) -> Exceptio
     if isinstance(err, NotImplementedError) or (isinstance(err, MXNetError) and str(err).startswith("Error in")):
         return err
     shapes = ", ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in taken)
-    return MXNetError(f"Error in operator {step.name}: {err}\ninput shapes: {shapes or 'none'}")
+    return MXNetError(f"{refusal(step.node, err)}\ninput shapes: {shapes or 'none'}")

@@ -238,7 +238,7 @@ def _same_dtypes(names: list[str | None], attrs: Attrs) -> tuple[Names, Names]:
 
 
 def _every(attrs: Attrs) -> int:
-    return int(attrs["num_args"])
+    return int(attrs.get("num_args", 1))
 
 
 @operator("_np_atleast_1d", outputs=_every, dtype=_same_dtypes)

@@ -16,7 +16,7 @@ from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.symbol._backward import from_outputs
 from tensorkeep.mxnet.symbol._control_flow import OPERATORS as CONTROL_FLOW
 from tensorkeep.mxnet.symbol._control_flow import body_facts
-from tensorkeep.mxnet.symbol._node import Entry, Node, post_order
+from tensorkeep.mxnet.symbol._node import FAILURES, Entry, Node, post_order, refusal
 
 __all__ = [
     "Dtypes",
@@ -34,6 +34,8 @@ Key = tuple[int, int]
 """(id of a node, which of its outputs)."""
 Shapes = dict[Key, Shape]
 Dtypes = dict[Key, str]
+_Seen = dict[int, list[Any]]
+"""id of a loop or branch → what was known of its inputs when its bodies were last asked."""
 
 _MAX_PASSES = 64
 """Each pass carries facts through the whole network in both directions; real ones need two or three."""
@@ -99,7 +101,8 @@ def infer_shapes(heads: list[Entry], given: Mapping[int, Shape]) -> Shapes:
     for node in order:
         if node.is_variable:
             shapes[id(node), 0] = given[id(node)] if given.get(id(node)) is not None else declared_shape(node)
-    infer(order, lambda node: _shape_step(node, shapes))
+    seen: _Seen = {}
+    infer(order, lambda node: _shape_step(node, shapes, seen))
     return shapes
 
 
@@ -112,7 +115,8 @@ def infer_dtypes(heads: list[Entry], given: Mapping[int, str | None]) -> Dtypes:
             found = given.get(id(node)) or declared_dtype(node)
             if found is not None:
                 dtypes[id(node), 0] = found
-    infer(order, lambda node: _dtype_step(node, dtypes))
+    seen: _Seen = {}
+    infer(order, lambda node: _dtype_step(node, dtypes, seen))
     return dtypes
 
 
@@ -137,9 +141,9 @@ def _operator(node: Node) -> Operator:
     return node.operator
 
 
-def _shape_step(node: Node, shapes: Shapes) -> bool:
+def _shape_step(node: Node, shapes: Shapes, seen: _Seen) -> bool:
     if node.op in CONTROL_FLOW:
-        return _control_step(node, shapes, infer_shapes, _shape_rows)
+        return _control_step(node, shapes, infer_shapes, _shape_rows, seen)
     op = _operator(node)
     complete = node.complete
     keys = [(id(n), i) for n, i, _ in node.inputs]
@@ -158,11 +162,11 @@ def _shape_step(node: Node, shapes: Shapes) -> bool:
             found_in, found_out = ins, _meta_shapes(op, node, ins, complete)
         else:
             return False
-    except MXNetError as err:
+        found_in = from_outputs(op.name, list(found_in), outs, complete)
+    except FAILURES as err:
         if str(err).startswith("Error in operator"):
             raise
-        raise MXNetError(f"Error in operator {node.name}: {err}") from err
-    found_in = from_outputs(op.name, list(found_in), outs, complete)
+        raise refusal(node, err) from err
     changed = False
     for key, old, new in zip(keys, ins, found_in, strict=False):
         changed = _assign(shapes, key, old, new, node) or changed
@@ -171,10 +175,19 @@ def _shape_step(node: Node, shapes: Shapes) -> bool:
     return changed
 
 
-def _control_step(node: Node, facts: dict[Key, Any], infer: Any, rows: Any) -> bool:
+def _control_step(node: Node, facts: dict[Key, Any], infer: Any, rows: Any, seen: _Seen) -> bool:
     """Loops and branches: what their bodies say."""
     keys = [*[(id(n), i) for n, i, _ in node.inputs], *[(id(node), i) for i in range(node.outputs)]]
-    ins, outs = body_facts(node, [facts.get(key) for key in keys[: len(node.inputs)]], infer, rows)
+    given = [facts.get(key) for key in keys[: len(node.inputs)]]
+    if seen.get(id(node)) == given:  # asked again at every pass, loops in loops would cost exponential time
+        return False
+    seen[id(node)] = given
+    try:
+        ins, outs = body_facts(node, given, infer, rows)
+    except FAILURES as err:
+        if str(err).startswith("Error in operator"):
+            raise
+        raise refusal(node, err) from err
     changed = False
     for key, new in zip(keys, [*ins, *outs], strict=False):
         if new is not None and facts.get(key) != new:
@@ -239,13 +252,12 @@ def _meta_shapes(op: Operator, node: Node, ins: Sequence[Shape], complete: dict[
     for dtype in (torch.float32, torch.int64, torch.int32, torch.float16, torch.bool):
         try:
             return [tuple(t.shape) for t in run_meta(op, node, [t.to(dtype) for t in tensors])]
-        except (RuntimeError, ValueError, IndexError, TypeError) as err:
+        except FAILURES as err:
             last = last or err
             if not ins:
                 break
-    if isinstance(last, MXNetError):
-        raise last
-    raise MXNetError(f"Error in operator {node.name}: {last}") from last
+    assert last is not None
+    raise last if isinstance(last, MXNetError) else refusal(node, last) from last
 
 
 def run_meta(op: Operator, node: Node, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -260,9 +272,9 @@ def run_meta(op: Operator, node: Node, tensors: list[torch.Tensor]) -> list[torc
     return [found] if isinstance(found, torch.Tensor) else list(found)
 
 
-def _dtype_step(node: Node, dtypes: Dtypes) -> bool:
+def _dtype_step(node: Node, dtypes: Dtypes, seen: _Seen) -> bool:
     if node.op in CONTROL_FLOW:
-        return _control_step(node, dtypes, infer_dtypes, lambda _, dtype: dtype)
+        return _control_step(node, dtypes, infer_dtypes, lambda _, dtype: dtype, seen)
     op = _operator(node)
     complete = node.complete
     keys = [(id(n), i) for n, i, _ in node.inputs]
@@ -272,7 +284,10 @@ def _dtype_step(node: Node, dtypes: Dtypes) -> bool:
     a: Sequence[str | None]
     b: Sequence[str | None]
     if not isinstance(rule, str):
-        a, b = rule(list(ins), complete)
+        try:
+            a, b = rule(list(ins), complete)
+        except FAILURES as err:
+            raise refusal(node, err) from err
     elif rule == "same":
         a, b = _same_dtype(node, ins, outs, complete, op.schema)
     elif rule == "meta":
@@ -313,6 +328,6 @@ def _meta_dtypes(op: Operator, node: Node, ins: Sequence[str | None]) -> list[st
         tensors = [torch.empty((1,) * rank, dtype=TORCH[d or "float32"], device="meta") for d in ins]
         try:
             return [NAMES[t.dtype] for t in run_meta(op, node, tensors)]
-        except (RuntimeError, ValueError, IndexError, TypeError):
+        except FAILURES:
             continue
     return [None]

@@ -8,8 +8,10 @@ from typing import Any
 
 from tensorkeep.core.graph import Graph
 from tensorkeep.core.graph import Node as Stored
+from tensorkeep.errors import LimitError
 from tensorkeep.formats import _mxnet_symbol as text
 from tensorkeep.mxnet._state import state
+from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.symbol._node import Entry, Node, copied, post_order
 from tensorkeep.mxnet.symbol._upgrade import unknown_as_minus_one, upgrade
 
@@ -19,6 +21,13 @@ VERSION = 10901
 """What this package writes as the version of MXNet: it writes what 1.9.1 writes."""
 
 _AMP = ("amp_cast", "amp_multicast")
+
+
+_MAX_NESTED = 8
+"""Loops within loops: each runs the inner one many times."""
+
+_MAX_TOTAL = 1 << 22
+"""Outputs of a whole network, each of which costs memory before anything is run."""
 
 
 def dump(heads: list[Entry], remove_amp_cast: bool = True) -> str:
@@ -38,7 +47,10 @@ def dump(heads: list[Entry], remove_amp_cast: bool = True) -> str:
 def _behind_casts(entry: Entry) -> Entry:
     """What a cast of mixed precision was given; the entry itself where it is none."""
     while entry[0].op in _AMP:
-        entry = entry[0].inputs[entry[1] if entry[0].op == "amp_multicast" else 0]
+        at = entry[1] if entry[0].op == "amp_multicast" else 0
+        if at >= len(entry[0].inputs):
+            raise MXNetError(f"Operator {entry[0].op} {entry[0].name}: it has no input {at}.")
+        entry = entry[0].inputs[at]
     return entry
 
 
@@ -82,17 +94,22 @@ def parse(data: bytes, *, what: str) -> list[Entry]:
     graph = text.loads(data, what=what)
     heads, nodes = _nodes(graph)
     upgrade(nodes, graph.version, heads)
-    if state.np_shape and graph.attrs.get("is_np_shape", ["int", 0])[-1:] != [1]:
+    total = sum([node.counted for node in nodes if not node.is_variable])
+    if total > _MAX_TOTAL:
+        raise LimitError(f"{what}: its operators have {total} outputs; at most {_MAX_TOTAL} are taken. It is hostile.")
+    if state.np_shape and graph.attrs.get("is_np_shape") != ["int", 1]:
         unknown_as_minus_one(nodes)
     return heads
 
 
-def _nodes(graph: Graph) -> tuple[list[Entry], list[Node]]:
+def _nodes(graph: Graph, depth: int = 0) -> tuple[list[Entry], list[Node]]:
+    if depth > _MAX_NESTED:
+        raise LimitError(f"Loops and branches lie in each other, more than {_MAX_NESTED} deep. The file is hostile.")
     nodes = [Node(stored.op, stored.name, dict(stored.attrs)) for stored in graph.nodes]
     for node, stored, count in zip(nodes, graph.nodes, _output_counts(graph), strict=True):
         node.inputs = [(nodes[at], i, version) for at, i, version in stored.inputs]
         node.control_deps = [nodes[at] for at in stored.control_deps]
-        node.subgraphs = tuple([_nodes(sub)[0] for sub in stored.subgraphs])
+        node.subgraphs = tuple([_nodes(sub, depth + 1)[0] for sub in stored.subgraphs])
         node.stored_outputs = count
         for n, _, version in node.inputs:
             n.version = max(n.version, version)

@@ -10,7 +10,15 @@ from tensorkeep.mxnet._registry import Operator, find
 from tensorkeep.mxnet._schema import Schema, all_names, schema
 from tensorkeep.mxnet.base import MXNetError
 
-__all__ = ["HIDDEN", "Entry", "Node", "copied", "hidden_suffix", "post_order", "variables"]
+__all__ = ["FAILURES", "HIDDEN", "Entry", "Node", "copied", "hidden_suffix", "post_order", "refusal", "variables"]
+
+FAILURES = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+"""What rules and functions of operators raise for inputs and parameters that they were not made for."""
+
+MAX_OUTPUTS = 1 << 16
+"""Inputs or outputs of one node: a parameter of ten bytes can ask for any number of them."""
+
+_COUNTS = ("num_args", "num_arrays", "num_outputs", "num_tensors", "num_weights", "sections")
 
 HIDDEN = ("ctx_group", "lr_mult", "wd_mult", "force_mirroring", "mirror_stage")
 """Attributes that are stored as `__lr_mult__` and shown under both spellings."""
@@ -94,6 +102,11 @@ class Node:
             else:
                 found = self.schema
                 self._complete = {} if found is None else {**found.defaults(), **given}
+            for key in _COUNTS:
+                count = self._complete.get(key)
+                if type(count) is int and count > MAX_OUTPUTS:
+                    self._complete = None
+                    raise MXNetError(f"Operator {self.op} {self.name}: {key}={count}; at most {MAX_OUTPUTS} are taken.")
         return self._complete
 
     def check(self) -> None:
@@ -123,7 +136,19 @@ class Node:
     def outputs(self) -> int:
         """How many outputs it has, hidden ones included."""
         operator = self._answering()
-        return self.stored_outputs if operator is None else operator.outputs(self.complete)
+        return self._count(self.stored_outputs if operator is None else operator.outputs)
+
+    def _count(self, rule: Any) -> int:
+        """A number of outputs, or what a rule says it is."""
+        try:
+            count: int = rule if isinstance(rule, int) else rule(self.complete)
+        except MXNetError:
+            raise
+        except FAILURES as err:
+            raise refusal(self, err) from err
+        if not 0 <= count <= MAX_OUTPUTS:
+            raise MXNetError(f"Operator {self.op} {self.name}: {count} outputs; from 0 to {MAX_OUTPUTS} are taken.")
+        return count
 
     @property
     def counted(self) -> int:
@@ -134,7 +159,7 @@ class Node:
     def visible(self) -> int:
         """How many outputs a symbol of it has."""
         operator = self._answering()
-        return self.stored_outputs if operator is None else operator.visible(self.complete)
+        return self._count(self.stored_outputs if operator is None else operator.visible)
 
     @property
     def mutated(self) -> tuple[int, ...]:
@@ -195,6 +220,21 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<Node {self.op} {self.name!r}>"
+
+
+def refusal(node: Node, err: Exception) -> MXNetError:
+    """What is said when an operator of a network does not go with its inputs or parameters."""
+    if isinstance(err, MXNetError):
+        return MXNetError(f"Error in operator {node.name}: {err}")
+    names = node.input_names()
+    if len(names) != len(node.inputs) and not (isinstance(err, RuntimeError) or node.op == "Custom"):
+        listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+        why = f"{node.op} takes {len(names)} inputs ({listed}), the network gives it {len(node.inputs)}"
+    elif isinstance(err, (LookupError, TypeError)):
+        why = f"{node.op} cannot be computed of such inputs or with such parameters ({type(err).__name__}: {err})"
+    else:
+        why = str(err) or type(err).__name__
+    return MXNetError(f"Error in operator {node.name}: {why}")
 
 
 FUSED = frozenset({"_sg_mkldnn_conv", "_sg_mkldnn_fully_connected"})

@@ -80,7 +80,8 @@ def _put_hidden(node: Node, key: str, value: str) -> None:
 
 def _add_missing_inputs(node: Node) -> None:
     """Auxiliary states, which files did not hold before 0.9: variables with a copy of the node's attributes."""
-    if node.is_variable:
+    found = node.schema
+    if node.is_variable or found is None or found.variadic:  # what takes any number of inputs has no such states
         return
     for name in node.input_names()[len(node.inputs) :]:
         made = Node("null", f"{node.name}_{name}" if node.name else name, dict(node.attrs))
