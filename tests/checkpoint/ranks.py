@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import signal
@@ -245,6 +246,54 @@ def train(folder: Path, rank: int, size: int, stop: int = 8, every: int = 2, dro
             ckpt.step(number, run.state, {"loss": losses[number]})
     lost = list(start.not_restored) if start else []
     return {"losses": losses, "bits": run.bits(), "seen": run.state["position"]["seen"], "lost": lost}
+
+
+@case
+def layouts(folder: Path, rank: int, size: int, names: list[str]) -> Any:
+    """The losses of a model that changes its layout at each name, and those of one that does not."""
+    found = []
+    for kind, after in itertools.pairwise(names):
+        net, optimizer = _laid_out(kind, size)
+        _fit(net, optimizer, 0)
+        with checkpointer(folder / kind, generators=False) as ckpt:
+            ckpt.save(0, {"model": net, "optimizer": optimizer})
+        losses = [_fit(net, optimizer, 1), _fit(net, optimizer, 2)]
+        net, optimizer = _laid_out(after, size)
+        with checkpointer(folder / kind, generators=False) as ckpt:
+            start = ckpt.restore({"model": net, "optimizer": optimizer})
+        found.append([losses, [_fit(net, optimizer, 1), _fit(net, optimizer, 2)], list(start.not_restored)])
+    return found
+
+
+def _laid_out(kind: str, size: int) -> Any:
+    import torch
+    from torch import nn
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+    torch.manual_seed(0)
+    net: Any = nn.Sequential(nn.Linear(8, 12), nn.Tanh(), nn.Linear(12, 4), nn.Identity())
+    grid = init_device_mesh("cpu", (2, size // 2), mesh_dim_names=("outer", "inner"))
+    if kind == "hsdp":
+        fully_shard(net, mesh=grid)
+    elif kind == "tensor parallel":
+        parallelize_module(net, grid["inner"], {"0": ColwiseParallel(), "2": RowwiseParallel()})
+        fully_shard(net, mesh=grid["outer"])
+    else:
+        net = nn.parallel.DistributedDataParallel(net)
+    return net, torch.optim.AdamW(net.parameters(), lr=1e-2)
+
+
+def _fit(net: Any, optimizer: Any, number: int) -> float:
+    import torch
+
+    x = torch.randn(12, 8, generator=torch.Generator().manual_seed(number))
+    loss = net(x).pow(2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return float(loss.detach())
 
 
 @case

@@ -97,6 +97,16 @@ def test_training_goes_on_with_the_same_losses_on_other_ranks(ranks: Server, tmp
     assert any(line.startswith("position.seen: ") for line in second["lost"])
 
 
+def test_a_model_changes_its_layout_between_runs(ranks: Server, tmp_path: Path) -> None:
+    """HSDP, tensor parallelism with FSDP2 (strided shards), DDP: each goes on where another stopped."""
+    found = ranks.run("layouts", 4, tmp_path, names=["hsdp", "tensor parallel", "ddp", "hsdp"])
+
+    for losses, resumed, lost in found[0]:
+        assert np.allclose(losses, resumed, rtol=64 * np.finfo(np.float32).eps)
+        assert lost == []
+    assert len(found[0]) == 3
+
+
 def test_a_resume_on_as_many_ranks_is_exact(ranks: Server, tmp_path: Path) -> None:
     """To the bit, with dropout from each rank's own generator and a value that differs between ranks."""
     whole = ranks.run("train", 2, tmp_path / "whole", stop=8, dropout=True)
