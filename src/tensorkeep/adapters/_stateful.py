@@ -1,4 +1,4 @@
-"""Objects with `state_dict` and `load_state_dict` for those without: optimizers of Keras and MXNet, loaders that need a little more."""
+"""`state_dict` and `load_state_dict` for what has none, or too little: optimizers of Keras and MXNet, loaders."""
 
 from __future__ import annotations
 
