@@ -16,10 +16,14 @@ __all__ = ["ADAPTER", "TorchAdapter"]
 
 
 class _Place(NamedTuple):
-    """Where a tensor hangs: its modules and attribute names (several of a tied one), and the tensor."""
+    """Where a tensor hangs: its modules and attribute names (several of a tied one), and the tensor.
+
+    `lent`: its memory is FSDP's, which resizes it later and could not once NumPy has seen it.
+    """
 
     owners: tuple[tuple[Any, str], ...]
     tensor: Any
+    lent: bool = False
 
 
 class TorchAdapter(Adapter):
@@ -39,6 +43,7 @@ class TorchAdapter(Adapter):
                 found[id(tensor)][1].append((owner, attribute))
             else:
                 found[id(tensor)] = ([name], [(owner, attribute)], tensor, kind)
+        lent = any(type(module).__name__ == _FSDP_1 for module in model.modules())
         return [
             Slot(
                 names[0],
@@ -47,7 +52,7 @@ class TorchAdapter(Adapter):
                 kind,
                 tuple(names[1:]),
                 str(tensor.device),
-                _Place(tuple(owners), tensor),
+                _Place(tuple(owners), tensor, lent),
                 class_in(owners[0][0], "torch"),
             )
             for names, owners, tensor, kind in found.values()
@@ -59,7 +64,7 @@ class TorchAdapter(Adapter):
             raise UnsupportedDataError(
                 f"{slot.name}: the tensor is on the meta device and has no values. Load or initialise it before saving."
             )
-        return tensor.full_tensor() if is_dtensor(tensor) else tensor
+        return tensor.full_tensor() if is_dtensor(tensor) else tensor.clone() if slot.handle.lent else tensor
 
     def held(self, slot: Slot) -> Any:
         tensor = slot.handle.tensor.detach()
@@ -71,7 +76,7 @@ class TorchAdapter(Adapter):
             tensor = tensor.to_local()
             if tuple(tensor.shape) != slot.shape:
                 return None
-        if tensor.device.type != "cpu" or not tensor.is_contiguous() or slot.dtype is None:
+        if slot.handle.lent or tensor.device.type != "cpu" or not tensor.is_contiguous() or slot.dtype is None:
             return None
         return _as_numpy(tensor, slot.dtype)
 
@@ -81,11 +86,21 @@ class TorchAdapter(Adapter):
 
         target = slot.handle.tensor
         values = to_torch(array)
-        if is_dtensor(target):
+        spread = is_dtensor(target)
+        if spread and slot.device != "meta":
             target.to_local().detach().copy_(values)
             return
         if slot.device == "meta":
-            made = values.to(device or "cpu").contiguous()
+            made = values.to(device or (target.device_mesh.device_type if spread else "cpu")).contiguous()
+            if spread:
+                made = type(target).from_local(
+                    made,
+                    target.device_mesh,
+                    target.placements,
+                    run_check=False,
+                    shape=target.shape,
+                    stride=target.stride(),
+                )
             if isinstance(target, torch.nn.Parameter):
                 made = torch.nn.Parameter(made, requires_grad=target.requires_grad)
             for owner, attribute in slot.handle.owners:
@@ -109,7 +124,7 @@ class TorchAdapter(Adapter):
         if not is_dtensor(tensor):
             return array
         start, shape = box_of(tensor, slot.name)
-        return array[tuple(slice(at, at + size) for at, size in zip(start, shape, strict=True))]
+        return array[tuple(slice(at, at + size) for at, size in zip(start, shape, strict=True)) or ...]
 
     def order(self, model: Any) -> Sequence[str]:
         """The modules that hold tensors, in the order of their registration, which is that of use in most networks."""
@@ -149,6 +164,12 @@ def _tensors(model: Any) -> list[tuple[str, Any, str, Any, str]]:
     found = []
 
     def visit(module: Any, start: str) -> None:
+        if type(module).__name__ == _FSDP_1 and module.training_state.name != "SUMMON_FULL_PARAMS":
+            raise UnsupportedDataError(
+                f"{start or 'the model'}: a FullyShardedDataParallel module shows each process flat pieces of its parameters. "
+                "Do it inside `with FullyShardedDataParallel.summon_full_params(model):`, saving on rank 0, loading on every rank, "
+                "or shard with fully_shard (FSDP2), whose parameters are saved and loaded as they are."
+            )
         hidden = module._non_persistent_buffers_set
         for attribute, tensor in module._parameters.items():
             if tensor is not None:
@@ -170,6 +191,7 @@ def _tensors(model: Any) -> list[tuple[str, Any, str, Any, str]]:
     return found
 
 
+_FSDP_1 = "FullyShardedDataParallel"
 _FSDP = "_fsdp_wrapped_module"
 _CHECKPOINTED = "_checkpoint_wrapped_module"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tensorkeep.adapters import find
-from tensorkeep.adapters.base import Adapter, Slot
-from tensorkeep.api.loading import Source
+from tensorkeep.api._ranks import talking, together, write_first
+from tensorkeep.api.loading import Source, damage_text
 from tensorkeep.api.loading import open as open_file
 from tensorkeep.api.planning import LAYOUT_KEY, Options, make_plan
 from tensorkeep.api.saving import write
@@ -20,6 +21,11 @@ from tensorkeep.core.tensor import Tensor
 from tensorkeep.core.tensorfile import TensorFile
 from tensorkeep.core.tree import flatten as flatten_tree
 from tensorkeep.core.tree import leaves
+from tensorkeep.errors import CorruptFileError
+
+if TYPE_CHECKING:
+    from tensorkeep.adapters.match import Plan
+    from tensorkeep.checkpoint._ranks import Ranks
 
 __all__ = ["load_parameters", "save_parameters"]
 
@@ -37,8 +43,12 @@ def save_parameters(
     Args:
         model: a torch.nn.Module, a Block or Module of tensorkeep.mxnet, a Keras, Flax or Equinox model, or a dict, list or
             dataclass of arrays. Names carry no segments of wrappers (`module.`, `_orig_mod.`); tied tensors are stored once.
-        path: the suffix chooses the format, as in `save`.
+        path: the suffix chooses the format, as in `save`. What it has no room for is left out: .params files do not say which
+            framework's layout they have.
         only: the names to save: a glob, a list of names and globs, or a function of the name.
+    With tensors in parts (FSDP2, DTensor) all ranks call it together: the tensors are gathered one by one, rank 0 writes, and
+    what fails there is raised on all.
+
     Raises:
         UnsupportedDataError: what is given is no model, or a tensor has no values (meta device, not initialised).
         NotEnoughSpaceError, SaveError, UnsupportedFormatError, TensorNotFoundError: as `save`.
@@ -49,13 +59,18 @@ def save_parameters(
     if only is not None:
         wanted = selector(only, [slot.name for slot in slots], where=f"the {adapter.name} model")
         slots = [slot for slot in slots if wanted(slot.name)]
-    values: dict[str, Any] = {}
-    for slot in slots:
-        value = adapter.value(slot)
-        for name in (slot.name, *slot.aliases):
-            values[name] = value
     inherited = {LAYOUT_KEY: adapter.layout} if adapter.layout else {}
-    return write(path, values, format, metadata, None, inherited=inherited)
+    with talking(slots) as ranks:
+        values: dict[str, Any] = {}
+        for slot in slots:
+            value = adapter.value(slot)
+            if ranks is not None:
+                if not ranks.first:
+                    continue  # it took part in gathering; rank 0 keeps it, in the host's memory
+                value = value.to("cpu")
+            for name in (slot.name, *slot.aliases):
+                values[name] = value
+        return write_first(ranks, lambda: write(path, values, format, metadata, None, inherited=inherited))
 
 
 def load_parameters(
@@ -79,6 +94,7 @@ def load_parameters(
     """Fill a model's parameters and buffers from a file of any format, in place.
 
     Everything is planned first: names, shapes, dtypes. When something differs, all of it is told at once and nothing is changed.
+    With tensors in parts (FSDP2, DTensor) all ranks call it together: each reads its own part, and they share the checking.
 
     Args:
         model: as `save_parameters` takes it. A model on torch's meta device gets its memory from here.
@@ -107,48 +123,47 @@ def load_parameters(
         MismatchError: with `.report`; the text names every difference and what helps. The model is as it was.
         CorruptFileError and others: as `load`. The model is as it was.
     """
+    from tensorkeep.adapters._fill import fill
+
     options = Options(only, rename, allow_missing, ignore_extra, mismatched, cast_dtype, layout, flatten, weights)
     adapter = find(model)
     slots = list(adapter.slots(model))
+    with ExitStack() as stack, talking(slots) as ranks:
+
+        def prepare() -> tuple[Plan, LoadReport]:
+            file, where = _opened(stack, path, unknown, epoch)
+            plan, names = make_plan(adapter, model, slots, where, file, options)
+            plan.refuse()
+            verified = _check(file, plan, names, where, ranks) if verify else ()
+            return plan, replace(plan.report, verified=verified)
+
+        plan, report = together(ranks, prepare)
+        together(ranks, lambda: fill(adapter, plan.rows, device))
+    return replace(report, model=adapter.finish(model, [row.slot for row in plan.rows]))
+
+
+def _opened(
+    stack: ExitStack, path: Source | TensorFile | Mapping[str, Any], unknown: str, epoch: int | None
+) -> tuple[TensorFile, str]:
     if isinstance(path, TensorFile):
-        return _load(adapter, model, slots, path.path, path, options, device, verify)
+        return path, path.path
     if isinstance(path, Mapping):
         content = flatten_tree(dict(path))
         named = {name: leaf for name, leaf in leaves(content.tree) if isinstance(leaf, Tensor)}
-        file = TensorFile(source=None, path="the dict", format="", tensors=named, tree=content.tree)
-        return _load(adapter, model, slots, "the dict", file, options, device, verify)
-    with open_file(path, unknown=unknown, epoch=epoch) as file:
-        return _load(adapter, model, slots, file.path, file, options, device, verify)
+        return TensorFile(source=None, path="the dict", format="", tensors=named, tree=content.tree), "the dict"
+    file = stack.enter_context(open_file(path, unknown=unknown, epoch=epoch))
+    return file, file.path
 
 
-def _load(
-    adapter: Adapter,
-    model: Any,
-    slots: list[Slot],
-    where: str,
-    file: TensorFile,
-    options: Options,
-    device: Any,
-    verify: bool,
-) -> LoadReport:
-    from tensorkeep.adapters._fill import fill
+def _check(file: TensorFile, plan: Plan, names: Sequence[str], where: str, ranks: Ranks | None) -> tuple[str, ...]:
+    """Check the checksums of what will be read, this rank's share of it; the model's names that were checked."""
     from tensorkeep.storage.filling import check_tensors
 
-    plan, names = make_plan(adapter, model, slots, where, file, options)
-    plan.refuse()
-    report = plan.report
-    if verify:
-        damage = file.check()
-        if damage:
-            from tensorkeep.api.loading import damage_text
-            from tensorkeep.errors import CorruptFileError
-
-            raise CorruptFileError(damage_text(file, damage))
-        read = [tensor for tensor in map(file.get, names) if isinstance(tensor, Tensor)]
-        check_tensors(read, [name for name in names if isinstance(file.get(name), Tensor)], where=where)
-        checked = {name for name in names if getattr(file.get(name), "digest", None) is not None}
-        parts = plan.parts
-        verified = tuple(row.slot.name for row in plan.rows if checked.issuperset(parts.get(row.source, (row.source,))))
-        report = replace(report, verified=verified)
-    fill(adapter, plan.rows, device)
-    return replace(report, model=adapter.finish(model, [row.slot for row in plan.rows]))
+    damage = file.check() if ranks is None or ranks.first else []
+    if damage:
+        raise CorruptFileError(damage_text(file, damage))
+    tensors = {name: tensor for name in names if isinstance(tensor := file.get(name), Tensor)}
+    own = list(tensors) if ranks is None else list(tensors)[ranks.rank :: ranks.size]
+    check_tensors([tensors[name] for name in own], own, where=where)
+    checked = {name for name, tensor in tensors.items() if tensor.digest is not None}
+    return tuple(row.slot.name for row in plan.rows if checked.issuperset(plan.parts.get(row.source, (row.source,))))
