@@ -5,9 +5,10 @@ python -m tests.crash.savers PATH_NAME FOLDER        saves `new(PATH_NAME)` into
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,10 +119,11 @@ def _steps(
 
     def save(folder: Path, data: Any) -> None:
         with tk.Checkpointer(folder / "run", provenance=False, generators=False, **options) as ckpt:
-            found = ckpt.latest() if resumed else None
-            if found is not None:
-                ckpt.restore(None, step=found.step)
-            number = found.step + 1 if found is not None else len(ckpt.steps())
+            with _reading():
+                found = ckpt.latest() if resumed else None
+                if found is not None:
+                    ckpt.restore(None, step=found.step)
+                number = found.step + 1 if found is not None else len(ckpt.steps())
             ckpt.save(number, data, background=background).wait()
             if clutter and number == 0:  # what a kill and bad luck left for the next save to find
                 (folder / "run" / f".tmp-step-{number + 1:010d}-0123456789ab").mkdir()
@@ -132,6 +134,18 @@ def _steps(
                     _sync_folder(each)
 
     return save
+
+
+class NotReadError(tk.TensorkeepError):
+    """A resume could not read: that is told by the system's own error, as every reading is, and nothing is written."""
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise NotReadError(str(err)) from err
 
 
 def _restored(folder: Path) -> Any:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
+
+from tensorkeep.errors import SaveError
 
 __all__ = ["NotCapturedWarning", "NotRestoredWarning", "SaveHandle"]
 
@@ -25,6 +29,7 @@ class SaveHandle:
     def __init__(self, step: int) -> None:
         self.step = step
         self._done = threading.Event()
+        self._process = os.getpid()
         self._error: BaseException | None = None
         self.path: str | None = None
         self.nbytes_written = 0
@@ -39,6 +44,11 @@ class SaveHandle:
 
         Raises: what the save met, e.g. NotEnoughSpaceError.
         """
+        if self._process != os.getpid() and not self.done:
+            raise SaveError(
+                errno.ECHILD,
+                f"step {self.step} is being saved by process {self._process}, of which this one was forked. Wait for it there.",
+            )
         if not self._done.wait(timeout_s):
             return False
         if self._error is not None:

@@ -21,13 +21,13 @@ from tensorkeep.checkpoint._seen import not_captured
 from tensorkeep.checkpoint._staging import Staging, digest_tensors
 from tensorkeep.checkpoint._state import Restore
 from tensorkeep.checkpoint._together import candidates, damage_together, write_together
-from tensorkeep.checkpoint.commit import Written, digits, step_exists, stored, write_step
+from tensorkeep.checkpoint.commit import Written, digits, refused, step_exists, stored, write_step
 from tensorkeep.checkpoint.policies import Best, Every, Keep, Now, keep_all, keep_last, ranked
 from tensorkeep.checkpoint.prove import redirected
 from tensorkeep.checkpoint.provenance import provenance as ask_provenance
-from tensorkeep.checkpoint.rng import restore_generators
+from tensorkeep.checkpoint.rng import plain, restore_generators
 from tensorkeep.checkpoint.signals import Signals
-from tensorkeep.checkpoint.steps import HIDDEN, PINNED, Step, list_steps
+from tensorkeep.checkpoint.steps import HIDDEN, PINNED, Step, list_steps, newest
 from tensorkeep.core.plan import WritePlan
 from tensorkeep.core.tensor import Tensor
 from tensorkeep.errors import (
@@ -38,6 +38,8 @@ from tensorkeep.errors import (
     WriterConflictError,
 )
 from tensorkeep.formats._step_manifest import NAME as MANIFEST
+from tensorkeep.formats._step_manifest import plain_metrics
+from tensorkeep.storage.atomic import save_error
 from tensorkeep.storage.folders import FolderLock, make_folder, remove_leftovers
 
 __all__ = ["Checkpointer", "NotCapturedWarning", "NotRestoredWarning", "SaveHandle"]
@@ -94,6 +96,7 @@ class Checkpointer:
         self._changed: set[str] | None = None  # what differed between the last two saves; None before two
         self._handle: SaveHandle | None = None
         self._thread: threading.Thread | None = None
+        self._saving = threading.RLock()  # threads that save take turns
         self._failure: BaseException | None = None
         self._last: tuple[int, Any, Mapping[str, float]] | None = None
         self._looked = False
@@ -202,8 +205,13 @@ class Checkpointer:
     def _save(
         self, step: int, state: Any, metrics: Mapping[str, float], background: bool, epoch: int | None, kind: str
     ) -> SaveHandle:
+        with self._saving:
+            return self._save_now(operator.index(step), state, plain_metrics(metrics), background, epoch, kind)
+
+    def _save_now(
+        self, step: int, state: Any, metrics: Mapping[str, float], background: bool, epoch: int | None, kind: str
+    ) -> SaveHandle:
         began = time.monotonic()
-        step = operator.index(step)
         self.wait()  # back-pressure: one save at a time, one buffer
         ranks = self._ranks()
         self._alike(lambda: self._open_for(step, kind), first=True)
@@ -229,7 +237,11 @@ class Checkpointer:
             rest.extend(moving)
             if self._before is not None:
                 # What did not change is taken from the step before, whose bytes cannot change under a save.
-                tensors.update(stored(self._before, unchanged))
+                try:
+                    tensors.update(stored(self._before, unchanged))
+                except OSError as err:
+                    self._before = None  # the next save writes everything anew
+                    raise refused(self.directory, step, err) from err
             size = sum(tensor.nbytes for tensor in moving.values())
             staged = background and (self._max_staging is None or size <= self._max_staging)
             if staged:
@@ -256,8 +268,11 @@ class Checkpointer:
         """Make sure that this process may write, and that the step's place is free."""
         if step < 0:
             raise SaveError(22, f"step={step!r} is no step: whole numbers from 0 on.", self.directory)
-        self._take_lock()
-        self._check_free(step, kind)
+        try:
+            self._take_lock()
+            self._check_free(step, kind)
+        except OSError as err:
+            raise refused(self.directory, step, err) from err
 
     def _same(self, name: str, tensor: Tensor, got: str) -> bool:
         assert self._before is not None
@@ -304,8 +319,14 @@ class Checkpointer:
             options["provenance"] = ask_provenance() if self._provenance and (lane is None or lane.first) else {}
 
         def retire() -> None:
-            if kind == "step":
-                retention.retire(self.directory, list_steps(self.directory), self._keep)
+            try:
+                if kind == "step":
+                    retention.retire(self.directory, list_steps(self.directory), self._keep)
+            except OSError as err:
+                state = f"Step {step} is saved; older ones could not all be removed."
+                raise save_error(
+                    self.directory, err.__cause__ if isinstance(err.__cause__, OSError) else err, state=state
+                ) from err
 
         def work() -> None:
             options.update(keep=[policy.spec for policy in self._keep], epoch=epoch)
@@ -328,6 +349,8 @@ class Checkpointer:
                 handle._error = self._failure = step_exists(self.directory, step, err)
             except BaseException as err:  # noqa: BLE001  # it surfaces at the next call, at `wait` and at `close`
                 self._before = None  # whatever it was: the next save takes nothing over
+                if isinstance(err, OSError):
+                    err = refused(self.directory, step, err)
                 handle._error = self._failure = err
             finally:
                 handle._done.set()
@@ -350,7 +373,7 @@ class Checkpointer:
         for each in list_steps(self.directory, kind=kind):
             if each.step != step:
                 continue
-            if not each.damage():
+            if not each.proven_damage():
                 raise step_exists(self.directory, step)
             from tensorkeep.storage.folders import set_aside
 
@@ -381,7 +404,8 @@ class Checkpointer:
             thread.join(timeout_s)
             if thread.is_alive():
                 return False
-            self._thread = None
+            if self._thread is thread:  # else another thread has begun the next
+                self._thread = None
         self._raise_failure()
         return True
 
@@ -451,7 +475,7 @@ class Checkpointer:
 
     def latest(self) -> Step | None:
         """The newest step whose manifest and files' sizes are right; None when there is none."""
-        return next((each for each in reversed(self.steps()) if not each.damage(quick=True)), None)
+        return newest(self.directory)
 
     def best(self, metric: str | None = None, *, mode: str | None = None) -> Step | None:
         """The best step by a metric; by default that of the first `keep_best`. None when no step has it."""
@@ -507,10 +531,18 @@ class Checkpointer:
         there = list(reversed(self.steps())) if ranks is None else candidates(ranks, self.directory)
         for each in there if step is None else [self._find(step, there)]:
             damage = each.damage() if ranks is None else damage_together(ranks, each)
-            if damage:
+            try:
+                file = None if damage else each.open()
+            except (TensorkeepError, OSError) as err:
+                if ranks is not None:
+                    raise
+                file, damage = None, [str(err)]
+            if file is None:
+                if ranks is None and step is None and not os.path.lexists(each.path):
+                    return self.restore(state, strict=strict)  # its writer has removed it, so there is a newer one
                 skipped.append(f"step {each.step} is damaged: {damage[0]}")
                 continue
-            with each.open() as file:
+            with file:
                 lost = self._put_back(each, file.structure, state, strict, ranks)
             if ranks is None or ranks.first:
                 if skipped:
@@ -541,7 +573,7 @@ class Checkpointer:
             if isinstance(state, dict) and made[0] is not state:
                 state.update(made[0])
         if self._generators and generators is not None:
-            restore_generators(_plain(generators))
+            restore_generators(plain(generators))
         if ranks is None:
             self._before = Written.of(step.path, step.manifest)
         else:  # which rank wrote what may differ now: all is written anew
@@ -564,10 +596,3 @@ class Checkpointer:
         from tensorkeep.storage.folders import remove_file
 
         remove_file(os.path.join(self._find(step).path, PINNED))
-
-
-def _plain(tree: Any) -> Any:
-    from tensorkeep.core.tree import map_tree
-    from tensorkeep.storage.reading import read_tensors
-
-    return map_tree(tree, lambda v: read_tensors([v], verify=False)[0] if isinstance(v, Tensor) else v)

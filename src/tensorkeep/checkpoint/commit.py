@@ -34,6 +34,7 @@ from tensorkeep.core.tensor import Tensor
 from tensorkeep.errors import SaveError, StepExistsError
 from tensorkeep.formats._step_manifest import NAME, FileRecord, Manifest, Part, TensorRecord, write_bytes
 from tensorkeep.formats.step import part_tensors
+from tensorkeep.storage.atomic import save_error
 from tensorkeep.storage.folders import Draft, DraftShare, check_space
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "arrange",
     "digits",
     "folder_name",
+    "refused",
     "step_exists",
     "stored",
     "write_files",
@@ -167,12 +169,18 @@ def step_exists(directory: str, step: int, cause: BaseException | None = None) -
     return made
 
 
+def refused(directory: str, step: int, err: OSError) -> OSError:
+    """What a system's error in the save of a step is told as; ours stay as they are."""
+    state = f"Nothing is left of step {step}. The steps that are there are untouched."
+    return save_error(err.filename if isinstance(err.filename, str) else directory, err, state=state)
+
+
 def stored(step: Written, keys: Iterable[str]) -> dict[str, Tensor]:
     """Tensors of a step, as they lie in its files, which stay open as long as these live."""
     wanted = set(keys)
     records = {key: record for key, record in step.manifest.tensors.items() if key in wanted}
     names = {part.file for record in records.values() for part in record.parts}
-    sources = {name: FileSource(os.path.join(step.path, name)) for name in names}
+    sources = {name: FileSource(os.path.join(step.path, name), follow=False) for name in names}
     return {key: tensor for key, _, tensor in part_tensors(replace(step.manifest, tensors=records), sources)}
 
 

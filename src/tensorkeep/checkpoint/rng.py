@@ -9,7 +9,7 @@ import random
 import sys
 from typing import Any
 
-__all__ = ["capture_generators", "restore_generators"]
+__all__ = ["capture_generators", "plain", "restore_generators"]
 
 
 def capture_generators() -> dict[str, Any]:
@@ -59,3 +59,12 @@ def restore_generators(found: dict[str, Any]) -> list[str]:
         else:
             torch.cuda.set_rng_state_all([torch.as_tensor(state) for state in found[name]])
     return missing
+
+
+def plain(tree: Any) -> Any:
+    """A step's tree with arrays in the place of its tensors."""
+    from tensorkeep.core.tensor import Tensor
+    from tensorkeep.core.tree import map_tree
+    from tensorkeep.storage.reading import read_tensors
+
+    return map_tree(tree, lambda v: read_tensors([v], verify=False)[0] if isinstance(v, Tensor) else v)

@@ -24,6 +24,7 @@ class Signals:
         self.stop = False
         self.save = False
         self._before: dict[int, Any] = {}
+        self._process = os.getpid()
 
     def install(self) -> None:
         """Watch; in a thread other than the main one, where Python cannot, nothing happens."""
@@ -42,6 +43,11 @@ class Signals:
         self._before = {}
 
     def _arrived(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a forked worker: the signal means what it meant before
+            before = self._before.get(number)
+            signal.signal(number, before if before is not None else signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         if number != signal.SIGTERM:
             self.save = True
             return

@@ -15,9 +15,9 @@ from tensorkeep.core.tensorfile import TensorFile
 from tensorkeep.core.tree import map_tree
 from tensorkeep.errors import CorruptFileError, TensorkeepError
 from tensorkeep.formats._step_manifest import Manifest, read_manifest
-from tensorkeep.formats.step import file_damage, open_step, part_tensors
+from tensorkeep.formats.step import file_damage, gone, open_step, part_tensors
 
-__all__ = ["HIDDEN", "PINNED", "Step", "list_steps"]
+__all__ = ["HIDDEN", "PINNED", "Step", "list_steps", "newest"]
 
 PINNED = "PINNED"
 HIDDEN = ("generators", "ranks")
@@ -55,7 +55,9 @@ class Step:
         try:
             found = read_manifest(self.path)
         except FileNotFoundError as err:
-            raise CorruptFileError(f"{self.path}: the step has no manifest, and so was never completed.") from err
+            raise CorruptFileError(
+                gone(self.path) or f"{self.path}: the step has no manifest, and so was never completed."
+            ) from err
         if found.step != self.step:
             raise CorruptFileError(
                 f"{self.path}: the manifest is that of step {found.step}. The folder was renamed or mixed up."
@@ -83,14 +85,28 @@ class Step:
             share: (which, of how many) when several processes look: each reads about as many bytes.
         """
         try:
+            return self._damage(quick, share, proven=False)
+        except OSError as err:
+            return [f"{self.path}: {err}"]
+
+    def proven_damage(self) -> list[str]:
+        """As `damage`, of all bytes; but what the system refuses to read now may still be whole.
+
+        Raises:
+            OSError: the system's own.
+        """
+        return self._damage(False, (0, 1), proven=True)
+
+    def _damage(self, quick: bool, share: tuple[int, int], *, proven: bool) -> list[str]:
+        try:
             manifest = self.manifest
-        except (TensorkeepError, OSError) as err:
+        except TensorkeepError as err:
             return [str(err)]
         found: list[str] = []
         which, many = share
         for i, (name, record) in enumerate(manifest.files.items()):
             if i % many == which:
-                found += file_damage(os.path.join(self.path, name), record)
+                found += file_damage(os.path.join(self.path, name), record, proven=proven)
         if found or quick:
             return found
         from tensorkeep.storage.reading import checksum_tensors
@@ -98,10 +114,10 @@ class Step:
         sources: dict[str, FileSource] = {}
         try:
             for name in manifest.files:
-                sources[name] = FileSource(os.path.join(self.path, name))
+                sources[name] = FileSource(os.path.join(self.path, name), follow=False)
             parts = _share(list(part_tensors(manifest, sources)), which, many)
             got = checksum_tensors([tensor for _, _, tensor in parts], [str(i) for i in range(len(parts))])
-        except (TensorkeepError, OSError) as err:
+        except TensorkeepError as err:
             return [str(err)]
         finally:
             for source in sources.values():
@@ -133,9 +149,6 @@ class Step:
             raise CorruptFileError("; ".join(damage))
         with self.open() as file:
             tensors = dict(file.dense())
-            whole = {n: t for n, t in tensors.items() if t.extent is not None}
-            if verify and len(whole) < len(tensors) and (damage := self.damage()):
-                raise CorruptFileError("; ".join(damage))
             arrays = read_tensors(list(tensors.values()), names=list(tensors), verify=verify)
             read = {id(tensor): array for tensor, array in zip(tensors.values(), arrays, strict=True)}
             return map_tree(
@@ -197,3 +210,13 @@ def list_steps(directory: str, *, kind: str | None = "step") -> list[Step]:
         if match and (kind is None or match[1] == kind):
             found.append(Step(int(match[2]), os.path.join(directory, name), match[1]))
     return sorted(found, key=lambda each: (each.step, each.kind))
+
+
+def newest(directory: str) -> Step | None:
+    """The newest step whose manifest and files' sizes are right; None when there is none."""
+    for each in reversed(list_steps(directory)):
+        if not each.damage(quick=True):
+            return each
+        if not os.path.lexists(each.path):  # its writer has removed it meanwhile, so there is a newer one
+            return newest(directory)
+    return None

@@ -15,12 +15,13 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from tensorkeep.errors import TruncatedFileError, UnsupportedDataError
+from tensorkeep.errors import TruncatedFileError, UnsafeFileError, UnsupportedDataError
 
 __all__ = ["BufferSource", "ByteSource", "FileSource", "filesystem_type", "open_source"]
 
 _UNMAPPABLE = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse", "ceph", "lustre", "afs", "sshfs", "glusterfs", "beegfs")
 
+_OPEN_FLAGS = ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 # Below this, a read into fresh memory costs less than the page faults of a map.
@@ -91,14 +92,25 @@ class FileSource(ByteSource):
 
     __slots__ = ("_fd", "_map", "_mappable", "path")
 
-    def __init__(self, path: str | os.PathLike[str], *, fd: int | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, fd: int | None = None, follow: bool = True) -> None:
+        """Open it; with `follow=False` not through a symbolic link.
+
+        Raises:
+            OSError: it cannot be opened. UnsupportedDataError: it is no regular file. UnsafeFileError: it is a link.
+        """
         self.path = Path(path)
         self.name = str(path)
         self._fd = -1
+        if not follow and os.path.islink(path):
+            raise UnsafeFileError(
+                f"{path}: a symbolic link in the place of a file; links are not followed here, since they may lead anywhere. "
+                "Put the file itself there."
+            )
         if fd is None:
             # Not blocking: a named pipe without a writer would hang here, before it can be refused.
             fd = os.open(
-                path, os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
+                path,
+                os.O_RDONLY | sum(getattr(os, name, 0) for name in (*_OPEN_FLAGS, *([] if follow else ["O_NOFOLLOW"]))),
             )
         self._fd = fd
         status = os.fstat(self._fd)
@@ -167,11 +179,11 @@ class FileSource(ByteSource):
         fd, self._fd = self._fd, -1
         self._map = None
         if fd >= 0:
-            os.close(fd)
+            with contextlib.suppress(OSError):  # nothing was written through it, so nothing can be lost
+                os.close(fd)
 
     def __del__(self) -> None:
-        with contextlib.suppress(OSError):  # nothing was written through it, so nothing can be lost
-            self.close()
+        self.close()
 
 
 def filesystem_type(fd: int) -> str:

@@ -22,7 +22,17 @@ from tensorkeep.core.bytesource import FileSource
 from tensorkeep.core.hashing import XXH3_128, digest_of
 from tensorkeep.errors import CorruptFileError, TensorkeepError, UnsupportedDataError, UnsupportedFormatError
 
-__all__ = ["FORMAT", "NAME", "FileRecord", "Manifest", "Part", "TensorRecord", "read_manifest", "write_bytes"]
+__all__ = [
+    "FORMAT",
+    "NAME",
+    "FileRecord",
+    "Manifest",
+    "Part",
+    "TensorRecord",
+    "plain_metrics",
+    "read_manifest",
+    "write_bytes",
+]
 
 NAME = "manifest.json"
 FORMAT = "tensorkeep-step"
@@ -110,9 +120,6 @@ def write_bytes(manifest: Manifest) -> bytes:
     Raises:
         UnsupportedDataError: a metric is no number.
     """
-    for name, value in manifest.metrics.items():
-        if type(name) is not str or not isinstance(value, (int, float)):
-            raise UnsupportedDataError(f"metrics[{name!r}] is a {type(value).__name__}; metrics are numbers by name.")
     data = {
         "format": FORMAT,
         "version": VERSION,
@@ -121,7 +128,7 @@ def write_bytes(manifest: Manifest) -> bytes:
         "step": manifest.step,
         "epoch": manifest.epoch,
         "time": manifest.time,
-        "metrics": {name: _number(value) for name, value in manifest.metrics.items()},
+        "metrics": {name: _number(value) for name, value in plain_metrics(manifest.metrics).items()},
         "parent": manifest.parent,
         "keep": list(manifest.keep),
         "provenance": manifest.provenance,
@@ -144,6 +151,26 @@ def write_bytes(manifest: Manifest) -> bytes:
             "a name, key or string has a lone surrogate, which UTF-8 cannot hold. Rename it."
         ) from err
     return raw.replace(f'{_HASH}{_ZEROS}"'.encode(), f'{_HASH}{_own_hash(raw)}"'.encode(), 1)
+
+
+def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics as numbers of Python: whatever has `__float__` is one, scalars of NumPy, torch and JAX among them.
+
+    Raises:
+        UnsupportedDataError: one is no number.
+    """
+    made: dict[str, float] = {}
+    for name, value in metrics.items():
+        try:
+            if type(name) is not str or not hasattr(value, "__float__"):
+                raise TypeError
+            number = float(value)
+            made[name] = int(value) if isinstance(value, int) else number
+        except (TypeError, ValueError, OverflowError, RuntimeError) as err:
+            raise UnsupportedDataError(
+                f"metrics[{name!r}] is a {type(value).__name__}; metrics are single numbers by name. Nothing was saved."
+            ) from err
+    return made
 
 
 def _part_row(part: Part) -> list[Any]:
@@ -169,7 +196,7 @@ def read_manifest(folder: str) -> Manifest:
         CorruptFileError: it is damaged; UnsupportedFormatError: it is of a later version.
     """
     path = os.path.join(folder, NAME)
-    source = FileSource(path)
+    source = FileSource(path, follow=False)
     try:
         if source.size > MAX_HEADER_NBYTES:
             raise CorruptFileError(f"{path}: a manifest of {source.size} bytes; at most {MAX_HEADER_NBYTES} are read.")

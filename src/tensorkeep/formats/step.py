@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tensorkeep.core.bytesource import FileSource
 from tensorkeep.core.dtypes import DType, numpy_dtype
-from tensorkeep.core.hashing import XXH3_128, Digest
+from tensorkeep.core.hashing import XXH3_128, Digest, digest_of, new_hasher
+from tensorkeep.core.progress import advance
 from tensorkeep.core.tensor import Extent, Tensor
 from tensorkeep.core.tensorfile import TensorFile
 from tensorkeep.core.tree import decode
@@ -18,7 +20,11 @@ from tensorkeep.errors import CorruptFileError, TensorkeepError
 from tensorkeep.formats import Format
 from tensorkeep.formats._step_manifest import NAME, FileRecord, Manifest, Part, TensorRecord, read_manifest
 
-__all__ = ["FORMAT", "file_damage", "open_step", "part_tensors"]
+__all__ = ["FORMAT", "MISSING", "file_damage", "gone", "open_step", "part_tensors"]
+
+
+MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
+"""What the system says of a file that is not there, or not a file."""
 
 
 def open_step(folder: str | os.PathLike[str], manifest: Manifest | None = None) -> TensorFile:
@@ -32,14 +38,14 @@ def open_step(folder: str | os.PathLike[str], manifest: Manifest | None = None) 
     sources: dict[str, FileSource] = {}
     try:
         for name in manifest.files:
-            sources[name] = FileSource(os.path.join(path, name))
+            sources[name] = FileSource(os.path.join(path, name), follow=False)
         tensors = {name: _tensor(record, sources) for name, record in manifest.tensors.items()}
         tree = decode(manifest.tree, tensors, what=path)
     except BaseException as err:
         for source in sources.values():
             source.close()
         if isinstance(err, FileNotFoundError):
-            raise CorruptFileError(f"{err.filename}: this file of the step is missing.") from err
+            raise CorruptFileError(gone(path) or f"{err.filename}: this file of the step is missing.") from err
         raise
     return TensorFile(
         source=None,
@@ -55,6 +61,13 @@ def open_step(folder: str | os.PathLike[str], manifest: Manifest | None = None) 
             line for name, record in manifest.files.items() for line in file_damage(os.path.join(path, name), record)
         ],
     )
+
+
+def gone(folder: str) -> str:
+    """A sentence when a step's folder is no longer there; "" when it is."""
+    if os.path.lexists(folder):
+        return ""
+    return f"{folder}: the step is no longer there: its writer's policies or somebody removed it."
 
 
 def _shown(manifest: Manifest) -> dict[str, Any]:
@@ -85,7 +98,13 @@ def _tensor(record: TensorRecord, sources: Mapping[str, FileSource]) -> Tensor:
         raise CorruptFileError(
             f"the parts of a tensor of shape {list(record.shape)} hold {covered} elements. The step is damaged."
         )
-    return Tensor(record.shape, DType.of(record.dtype), array=_Parts(record, parts))
+    digest = _of_parts([part.hash for part in record.parts])
+    return Tensor(record.shape, DType.of(record.dtype), array=_Parts(record, parts), digest=digest)
+
+
+def _of_parts(hashes: Sequence[str]) -> Digest:
+    """What stands for a tensor in parts: the hash of its parts' hashes."""
+    return Digest(f"{XXH3_128} of {len(hashes)} parts", digest_of("".join(hashes).encode()).value)
 
 
 class _Parts:
@@ -104,6 +123,17 @@ class _Parts:
     def key(self) -> tuple[Any, ...]:
         """What tells it from other memory."""
         return (id(self),)
+
+    def checksum(self) -> Digest:
+        """The hash of the hashes of the parts, as they are now."""
+        hashes = []
+        for _, tensor in self._parts:
+            hasher = new_hasher(XXH3_128)
+            for block in tensor.blocks():
+                hasher.update(block)
+                advance(len(block))
+            hashes.append(hasher.hexdigest())
+        return _of_parts(hashes)
 
     def numpy(self) -> Any:
         """The whole, put together."""
@@ -133,14 +163,22 @@ class _Parts:
             yield flat[at : at + max_nbytes]
 
 
-def file_damage(path: str, record: FileRecord) -> list[str]:
-    """Sentences about what is wrong with a file's size or header."""
+def file_damage(path: str, record: FileRecord, *, proven: bool = False) -> list[str]:
+    """Sentences about what is wrong with a file's size or header.
+
+    Args:
+        proven: what the system refuses to read is no damage but raises its OSError.
+    """
     from tensorkeep.formats._safetensors import read_header
     from tensorkeep.formats._safetensors_write import header_digits
 
     try:
-        source = FileSource(path)
+        source = FileSource(path, follow=False)
+    except TensorkeepError as err:
+        return [str(err)]
     except OSError as err:
+        if proven and err.errno not in MISSING:
+            raise
         return [f"{path}: {(err.strerror or str(err)).lower()}."]
     try:
         if source.size != record.nbytes:
@@ -151,6 +189,8 @@ def file_damage(path: str, record: FileRecord) -> list[str]:
             return [f"{path}: the header is not the one that was written."]
         read_header(source)
     except (TensorkeepError, OSError, ValueError) as err:
+        if proven and isinstance(err, OSError):
+            raise
         return [f"{path}: {err}"]
     finally:
         source.close()

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,6 +60,29 @@ def _open_folder(path: str) -> int | None:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
+def _close(fd: int | None) -> None:
+    if fd is not None:
+        with contextlib.suppress(OSError):  # a folder or a lock: no bytes were written that could be lost
+            os.close(fd)
+
+
+_HELD: weakref.WeakSet[Any] = weakref.WeakSet()
+"""What holds a lock: a process that is forked does not hold it as well, or it would outlive its holder."""
+
+
+def _forget_after_fork(holder: Any) -> None:
+    _HELD.add(holder)
+
+
+def _in_child() -> None:
+    for each in list(_HELD):
+        each.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
+
 class FolderLock:
     """The right to write into a folder, held by a file `.lock` in it until `release` or the end of the process."""
 
@@ -73,15 +97,18 @@ class FolderLock:
 
     def acquire(self) -> str | None:
         """Take the lock; None on success, else what its holder wrote about itself."""
+        _forget_after_fork(self)
         path = os.path.join(self._folder, ".lock")
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         except OSError as err:
             raise save_error(path, err, state=_UNTOUCHED) from err
         if not _lock(fd):
-            holder = os.pread(fd, 200, 0).decode("utf-8", "replace").strip()
-            os.close(fd)
-            return holder or "another process"
+            holder = b""
+            with contextlib.suppress(OSError):
+                holder = os.pread(fd, 200, 0)
+            _close(fd)
+            return holder.decode("utf-8", "replace").strip() or "another process"
         with contextlib.suppress(OSError):  # who holds it is for people; a full disk does not matter here
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
@@ -91,8 +118,7 @@ class FolderLock:
     def release(self) -> None:
         """Give the lock back; twice is fine."""
         fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
+        _close(fd)
 
 
 class DraftShare:
@@ -132,13 +158,19 @@ class Draft(DraftShare):
         super().__init__(os.path.join(parent, f".tmp-{name}-{os.urandom(6).hex()}"))
         self._parent = parent
         self._name = name
+        self._fd: int | None = None
         try:
             os.mkdir(self.path)
-            self._fd = _open_folder(self.path)
-            if self._fd is not None:
-                _lock(self._fd)
+            try:
+                self._fd = _open_folder(self.path)
+                if self._fd is not None:
+                    _lock(self._fd)
+            except BaseException:
+                self.abort()
+                raise
         except OSError as err:
             raise save_error(self.path, err, state=_UNTOUCHED) from err
+        _forget_after_fork(self)
 
     def commit(self) -> str:
         """Make the folder appear under its name, durably; its path.
@@ -175,8 +207,9 @@ class Draft(DraftShare):
 
     def _close(self) -> None:
         fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
+        _close(fd)
+
+    release = _close
 
 
 def link_or_copy(source: str, target: str) -> bool:
@@ -278,7 +311,10 @@ def remove_file(path: str) -> None:
 def remove_leftovers(parent: str) -> list[str]:
     """Remove drafts of writers that are gone, and what was being removed; the names of what was removed."""
     removed = []
-    for name in sorted(os.listdir(parent)):
+    names: list[str] = []
+    with contextlib.suppress(OSError):  # then it is the next one's work
+        names = sorted(os.listdir(parent))
+    for name in names:
         if not (_DRAFT.fullmatch(name) or _TRASH.fullmatch(name)):
             continue
         path = os.path.join(parent, name)
@@ -289,14 +325,16 @@ def remove_leftovers(parent: str) -> list[str]:
                     shutil.rmtree(path, ignore_errors=True)
                     removed.append(name)
             finally:
-                if fd is not None:
-                    os.close(fd)
+                _close(fd)
     return removed
 
 
 def check_space(folder: str, nbytes: int, *, what: str, advice: Sequence[str] = ()) -> None:
     """Raise NotEnoughSpaceError unless the disk of `folder` has room for `nbytes`."""
-    usage: Any = shutil.disk_usage(folder)
+    try:
+        usage: Any = shutil.disk_usage(folder)
+    except OSError as err:
+        raise save_error(folder, err, state=f"Nothing was written. {_UNTOUCHED}") from err
     if usage.total and usage.free < nbytes:
         raise NotEnoughSpaceError(
             errno.ENOSPC,
