@@ -25,7 +25,8 @@ from tests.conftest import FUZZ_EXAMPLES
 from tests.crash.savers import BAD, COMMAND, PATHS, SavePath
 
 CUTS = 200 if FUZZ_EXAMPLES else 6  # for each file system
-NAMES = ("buffered", "direct", "writer", "sharded", "npz", "torch")
+FILES = ("buffered", "direct", "writer", "sharded", "npz", "torch")
+STEPS = ("step", "step-background", "step-linked", "step-retention")
 FILE_SYSTEMS = {
     # Without the heuristic that flushes a file on rename: what is promised, not what is usual.
     "ext4": (64, ["mkfs.ext4", "-q", "-F"], ["-o", "loop,noauto_da_alloc"]),
@@ -124,14 +125,15 @@ def cut_while_saving(disk: Disk, name: str, path: SavePath, version: int, rng: r
     return f"wrong: no version of {name}", begun
 
 
-def test_a_cut_loses_no_acknowledged_save(disk: Disk) -> None:
+@pytest.mark.parametrize("names", [FILES, STEPS], ids=["files", "steps"])
+def test_a_cut_loses_no_acknowledged_save(disk: Disk, names: tuple[str, ...]) -> None:
     """After every cut the last acknowledged version is there, or the one that was being saved."""
     rng = random.Random(4)
-    versions = dict.fromkeys(NAMES, 0)
+    versions = dict.fromkeys(names, 0)
     verdicts: Counter[str] = Counter()
 
     for i in range(CUTS):
-        name = NAMES[i % len(NAMES)]
+        name = names[i % len(names)]
         (disk.root / name).mkdir(exist_ok=True)
         os.sync()
         verdict, versions[name] = cut_while_saving(disk, name, PATHS[name], versions[name] + 1, rng)
