@@ -148,14 +148,18 @@ def read_record(record: Any, cls: Any) -> Any:
     Raises:
         MXNetError: the bytes are not one whole array, or were written under the other shape semantics.
     """
+    if not isinstance(record, (bytes, bytearray, memoryview)):
+        raise MXNetError(f"Invalid NDArray file format: the pickled array is no bytes but {type(record).__name__}")
     data = bytes(record)
     source = BufferSource(data, "the pickled array")
     try:
-        leaf, _, version, device = read_array(data, 0, 0, source)
+        leaf, end, version, device = read_array(data, 0, 0, source)
     except CutError as err:
         raise MXNetError("Invalid NDArray file format: the pickled array is cut off") from err
     except (CorruptFileError, LimitError, UnsupportedFormatError) as err:
         raise MXNetError(f"Invalid NDArray file format: {err}") from err
+    if end != len(data):
+        raise MXNetError(f"Invalid NDArray file format: {len(data) - end} bytes follow the pickled array")
     _check_semantics({version})
     return _arrays([leaf], {0: device}, cls)[0]
 

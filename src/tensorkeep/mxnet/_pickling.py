@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tensorkeep.mxnet._files import read_record
+from tensorkeep.mxnet.base import MXNetError
 
 __all__ = ["reduced", "restore", "restored"]
 
@@ -25,11 +26,16 @@ def reduced(array: Any) -> Any:
 
 def restore(array: Any, state: dict[str, Any]) -> None:
     """Fill an array that was made of None with what pickle kept of it."""
+    if not isinstance(state, dict) or "handle" not in state:
+        raise MXNetError("Invalid NDArray file format: what was pickled is no state of an array")
     handle = state["handle"]
     if handle is None:
         array._t = None
         return
     found = read_record(handle, type(array))
+    if found is None:
+        array._t = None
+        return
     for name in ("_t", "_ctx", "_grad") if found.stype == "default" else ("_parts", "_shape", "_ctx", "_grad"):
         setattr(array, name, getattr(found, name))
 
@@ -38,5 +44,13 @@ def restored(module: str, name: str, record: bytes) -> Any:
     """The array of a pickle that does not use MXNet's names."""
     from importlib import import_module
 
-    found = import_module(module.replace("mxnet", "tensorkeep.mxnet", 1))
-    return read_record(record, getattr(found, name))
+    from tensorkeep.mxnet.ndarray.ndarray import NDArray
+
+    # Nothing else that a pickle names is imported.
+    cls = getattr(import_module(f"tensorkeep.{module}"), str(name), None) if module in _MODULES else None
+    if not (isinstance(cls, type) and issubclass(cls, NDArray)):
+        raise MXNetError(f"A pickled array names {module!r:.60} and {name!r:.60}, which is no class of arrays here.")
+    return read_record(record, cls)
+
+
+_MODULES = ("mxnet.ndarray.ndarray", "mxnet.ndarray.sparse", "mxnet.numpy.multiarray")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import numbers
 import os
+import stat
 import struct
 import weakref
 from collections import namedtuple
@@ -27,6 +28,8 @@ __all__ = ["IRHeader", "MXIndexedRecordIO", "MXRecordIO", "pack", "pack_img", "u
 MAGIC = struct.pack("<I", 0xCED7230A)
 _HEAD = struct.Struct("<II")
 _LENGTH_BITS = 29
+_MAX_DIGITS = 19
+"""Of an offset: more than 64 bits no file has."""
 _MOST = (1 << _LENGTH_BITS) - 1
 """Bytes of a record."""
 
@@ -85,6 +88,8 @@ class MXRecordIO:
         # The file is committed also when nobody closes it, as MXNet's is.
         self._closer = weakref.finalize(self, self._stack.close)
         try:
+            if not self.writable and not stat.S_ISREG(os.stat(self.uri).st_mode) and not os.path.isdir(self.uri):
+                raise MXNetError(f"{self.uri}: not a regular file. Copy its bytes into a file first.")
             file: Any = replace_file(self.uri) if self.writable else open(self.uri, "rb")  # noqa: SIM115 - in the stack
             self._file = self._stack.enter_context(file)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, SaveError) as err:
@@ -195,11 +200,11 @@ class MXIndexedRecordIO(MXRecordIO):
             # Committed before the records: an index without its records is noticed, the other way round is not.
             self._index = self._stack.enter_context(replace_file(self.idx_path))
             return
-        with open(self.idx_path, encoding="utf-8") as file:
+        with open(self.idx_path, encoding="utf-8", errors="backslashreplace") as file:
             for number, line in enumerate(file, 1):
                 key, tab, offset = line.strip().partition("\t")
-                if not tab or not offset.isdigit():
-                    raise MXNetError(f"{self.idx_path}, line {number}: {line.strip()!r} is not key, tab, offset")
+                if not tab or not offset.isascii() or not offset.isdigit() or len(offset) > _MAX_DIGITS:
+                    raise MXNetError(f"{self.idx_path}, line {number}: {line.strip()!r:.80} is not key, tab, offset")
                 self.idx[self.key_type(key)] = int(offset)
                 self.keys.append(self.key_type(key))
 
@@ -223,10 +228,17 @@ class MXIndexedRecordIO(MXRecordIO):
         assert self.writable
         return self._written
 
-    def read_idx(self, idx: Any) -> bytes | None:
-        """The record of a key."""
+    def read_idx(self, idx: Any) -> bytes:
+        """The record of a key.
+
+        Raises:
+            MXNetError: the file is damaged, or is not the one that the index belongs to.
+        """
         self.seek(idx)
-        return self.read()
+        found = self.read()
+        if found is None:
+            raise self._damaged(self.idx[idx], f"{self.idx_path} says that a record begins here, but the file ends")
+        return found
 
     def write_idx(self, idx: Any, buf: bytes) -> None:
         """Add a record under a key."""

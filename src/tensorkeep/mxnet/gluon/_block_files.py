@@ -6,6 +6,8 @@ import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from tensorkeep.errors import CorruptFileError
+from tensorkeep.formats._json import parse
 from tensorkeep.mxnet import ndarray
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
@@ -66,12 +68,15 @@ def load_parameters(
             )
     for name, array in loaded.items():
         if name in params:
-            params[name]._load_init(array, ctx, cast_dtype=cast, dtype_source=source)
+            params[name]._check_load(array, ctx, cast, source)
         elif not ignore_extra:
             raise ValueError(
                 f"Parameter '{name}' loaded from file '{filename}' is not present in ParameterDict, which contains "
                 f"parameters {_brief_print_list(block._params.keys())}. Set ignore_extra=True to ignore. "
             )
+    for name, array in loaded.items():
+        if name in params:
+            params[name]._load_init(array, ctx, cast_dtype=cast, dtype_source=source)
 
 
 def _bare(name: str) -> str:
@@ -128,34 +133,70 @@ def _describe(block: Block, index: list[int], structure: dict[str, Any]) -> None
 
 def load_model(block: Block, prefix: str) -> None:
     """Give a block the names, graphs and Parameters that `save_model` wrote of one with the same structure."""
-    with open(f"{prefix}-model.json", encoding="utf-8") as file:
-        model = json.load(file)
-    _restore(block, [0], model)
+    path = f"{prefix}-model.json"
+    with open(path, "rb") as file:
+        model = parse(file.read(), what=path)
+    found: list[tuple[Block, dict[str, Any], Any]] = []
+    _match(block, model, found, path)
+    for part, entry, graph in found:
+        _restore(part, entry, graph)
+    for part, entry, _ in found:
+        children = list(part._children.values())
+        part._children.clear()
+        part._children.update((entry["children"][child.name], child) for child in children)
     block.load_parameters(f"{prefix}-model.params")
 
 
-def _restore(block: Block, index: list[int], structure: dict[str, Any]) -> None:
+_FIELDS: dict[str, Any] = {"orig_name": str, "children": dict}
+_TRACED: dict[str, Any] = {"in_format": (list, int), "out_format": (list, int), "inputs": list, "symbol": str}
+
+
+def _match(block: Block, structure: Any, found: list[tuple[Block, dict[str, Any], Any]], path: str) -> None:
+    """Find the part of a file that belongs to each block, checked, before any of them is changed."""
     from tensorkeep.mxnet.symbol import load_json
 
-    entry = structure[f"{type(block).__name__.lower()}{index[0]}"]
+    key = f"{type(block).__name__.lower()}{len(found)}"
+    entry = structure.get(key) if isinstance(structure, dict) else None
+    if not isinstance(entry, dict):
+        raise CorruptFileError(f"{path}: it says nothing of {key!r}, block {block.name}. It is of another network.")
+    graph = None
+    traced = bool(entry.get("hybridized"))
+    for name, kind in {**_FIELDS, **(_TRACED if traced else {})}.items():
+        if not isinstance(entry.get(name), kind):
+            raise CorruptFileError(f"{path}: {name!r} of {key!r} is missing, or not what it should be: it is damaged.")
+    if traced:
+        texts = [*entry["inputs"], entry["symbol"]]
+        if not all(isinstance(text, str) for text in texts):
+            raise CorruptFileError(f"{path}: 'inputs' of {key!r} are no symbols: it is damaged.")
+        *inputs, out = map(load_json, texts)
+        graph = (inputs, out)
+    found.append((block, entry, graph))
+    children = list(block._children.values())
+    for child in children:
+        _match(child, entry, found, path)
+    for child, name in zip(children, _names_of(children, found), strict=True):
+        if not isinstance(entry["children"].get(name), str):
+            raise CorruptFileError(f"{path}: {key!r} has no child {name!r}, which is {child.name} here: it is damaged.")
+
+
+def _names_of(children: list[Block], found: list[tuple[Block, dict[str, Any], Any]]) -> list[str]:
+    """The names that blocks get."""
+    names: dict[int, str] = {id(block): entry["orig_name"] for block, entry, _ in found}
+    return [names[id(child)] for child in children]
+
+
+def _restore(block: Block, entry: dict[str, Any], graph: Any) -> None:
     block._name = entry["orig_name"]
-    if entry.get("hybridized"):
+    if graph is not None:
         hybrid: Any = block
         hybrid._in_format = entry["in_format"]
         hybrid._out_format = entry["out_format"]
-        hybrid._cached_graph = ([load_json(text) for text in entry["inputs"]], load_json(entry["symbol"]))
+        hybrid._cached_graph = graph
         hybrid._active = True
     own = block.params
     for name in list(own.keys()):
         param = own._params.pop(name)
         own._params[f"{block.name}_{name[len(own._prefix) :]}"] = param
-    for child in block._children.values():
-        index[0] += 1
-        _restore(child, index, entry)
-    children = list(block._children.values())
-    block._children.clear()
-    for child in children:
-        block._children[entry["children"][child.name]] = child
 
 
 def export(block: HybridBlock, path: str, epoch: int, remove_amp_cast: bool) -> None:

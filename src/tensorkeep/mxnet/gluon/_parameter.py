@@ -184,27 +184,19 @@ class Parameter:
         Raises:
             AssertionError: shape, dtype or contexts do not fit.
         """
-        if cast_dtype:
-            assert dtype_source in ("current", "saved")
+        self._check_load(data, ctx, cast_dtype, dtype_source)
         if self.shape:
             unknown = -1 if state.np_shape else 0
-            # MXNet compares the dimensions that both have.
-            pairs = list(zip(self.shape, data.shape, strict=False))
-            assert all(own in (unknown, saved) for own, saved in pairs), (
-                f"Failed loading Parameter '{self.name}' from saved params: shape incompatible expected "
-                f"{self.shape} vs saved {data.shape}"
-            )
+            pairs = zip(self.shape, data.shape, strict=False)
             self.shape = tuple(saved if own == unknown else own for own, saved in pairs)
-        if self.dtype:
-            data = self._of_fitting_dtype(data, cast_dtype, dtype_source)
+        if self.dtype and not self._has_dtype_of(data):
+            if dtype_source == "current":
+                data = data.astype(self.dtype, copy=False)
+            else:
+                self.dtype = data.dtype
         if self._stype != data.stype:
             data = data.tostype(self._stype)
         contexts = [ctx] if isinstance(ctx, Context) else ctx
-        if self._data is not None or self._deferred_init:
-            own = self.list_ctx()
-            assert contexts is None or set(contexts) == set(own), (
-                f"Failed to load Parameter '{self.name}' on {contexts} because it was previous initialized on {own}."
-            )
         if self._data is not None:
             self.set_data(data)
         elif self._deferred_init:
@@ -213,19 +205,32 @@ class Parameter:
             self._init_impl(data, [cpu()] if contexts is None else contexts)
         self._deferred_init = ()
 
-    def _of_fitting_dtype(self, data: Any, cast_dtype: bool, dtype_source: str) -> Any:
-        own = np.dtype(self.dtype)
-        same = own == data.dtype if data.dtype == BFLOAT16 else own.type == data.dtype
-        if cast_dtype and not same:
-            if dtype_source == "current":
-                return data.astype(self.dtype, copy=False)
-            self.dtype = data.dtype
-            return data
-        assert same, (
+    def _check_load(self, data: Any, ctx: Any, cast_dtype: bool, dtype_source: str) -> None:
+        """Raise what `_load_init` would, and change nothing: a file is taken over whole or not at all."""
+        if cast_dtype:
+            assert dtype_source in ("current", "saved")
+        if self.shape:
+            unknown = -1 if state.np_shape else 0
+            # MXNet compares the dimensions that both have.
+            assert all(own in (unknown, saved) for own, saved in zip(self.shape, data.shape, strict=False)), (
+                f"Failed loading Parameter '{self.name}' from saved params: shape incompatible expected "
+                f"{self.shape} vs saved {data.shape}"
+            )
+        assert not self.dtype or cast_dtype or self._has_dtype_of(data), (
             f"Failed loading Parameter '{self.name}' from saved params: dtype incompatible expected {self.dtype} vs "
             f"saved {data.dtype}. Set cast_dtype=True to cast the dtype of saved params."
         )
-        return data
+        if self._data is not None or self._deferred_init:
+            own = self.list_ctx()
+            contexts = [ctx] if isinstance(ctx, Context) else ctx
+            assert contexts is None or set(contexts) == set(own), (
+                f"Failed to load Parameter '{self.name}' on {contexts} because it was previous initialized on {own}."
+            )
+
+    def _has_dtype_of(self, data: Any) -> bool:
+        own = np.dtype(self.dtype)
+        same: bool = own == data.dtype if data.dtype == BFLOAT16 else own.type == data.dtype
+        return same
 
     def _finish_deferred_init(self) -> None:
         """Make the values, now that the shape is known; nothing when they are there."""

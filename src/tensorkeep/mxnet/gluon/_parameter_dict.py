@@ -220,7 +220,7 @@ class ParameterDict:
         cast_dtype: bool = False,
         dtype_source: str = "current",
     ) -> None:
-        """Take all values from a dict, or from (name, array) pairs; see `load`."""
+        """Take all values from a dict, or from (name, array) pairs, or none at all where one does not fit; see `load`."""
         if isinstance(param_dict, dict):
             pairs = [(name[4:] if name[:4] in ("arg:", "aux:") else name, a) for name, a in param_dict.items()]
         else:
@@ -240,7 +240,10 @@ class ParameterDict:
                     f"{_brief_print_list(self._params)}. Set ignore_extra to True to ignore. {_SAME_PREFIX}"
                 )
                 continue
-            self[name]._load_init(array, ctx, cast_dtype=cast_dtype, dtype_source=dtype_source)
+            self[name]._check_load(array, ctx, cast_dtype, dtype_source)
+        for name, array in arrays.items():
+            if name in self._params:
+                self[name]._load_init(array, ctx, cast_dtype=cast_dtype, dtype_source=dtype_source)
 
 
 def _merged(wanted: Sequence[int], stored: Sequence[int]) -> tuple[int, ...] | None:

@@ -35,7 +35,9 @@ def decode(data: bytes, flag: int = 1) -> Array:
             if picture.width * picture.height > MAX_PIXELS:
                 raise MXNetError(f"A picture of {picture.width} x {picture.height} pixels; at most {MAX_PIXELS}.")
             return _array(picture, flag)
-    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as err:
+    except MXNetError:
+        raise
+    except Exception as err:  # Pillow's readers of the many formats raise whatever a damaged file leads to
         raise MXNetError(f"Decoding failed. Invalid image file. ({err})") from err
 
 

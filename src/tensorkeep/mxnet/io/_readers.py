@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import logging
+import math
 import os
 import re
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,9 +44,7 @@ def options(given: dict[str, Any], **known: tuple[str, Any]) -> dict[str, Any]:
         try:
             found[name] = _PARSERS[kind](given[name])
         except (ValueError, TypeError) as err:
-            raise MXNetError(
-                f"Invalid Parameter format for {name} expect {kind} but value='{given[name]}'"
-            ) from err
+            raise MXNetError(f"Invalid Parameter format for {name} expect {kind} but value='{given[name]}'") from err
     return found
 
 
@@ -108,7 +108,7 @@ def _files(path: str) -> list[str]:
 
 def _lines(path: str) -> Iterator[tuple[str, int, str]]:
     for name in _files(path):
-        with open(name, encoding="utf-8") as file:
+        with open(name, encoding="utf-8", errors="backslashreplace") as file:  # what is no UTF-8 is no number either
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield name, number, line
@@ -133,8 +133,10 @@ def _csv(path: str, shape: tuple[int, ...], dtype: str) -> Array:
                 rows.append(np.array([float(cell) for cell in cells], np.float32))
             else:  # what follows the digits is passed over, as MXNet's reader does
                 rows.append(np.array([int(_WHOLE.match(cell)[0]) for cell in cells], dtype))  # type: ignore[index]  # None is a TypeError
-        except (ValueError, TypeError) as err:
-            raise MXNetError(f"{name}, line {number}: {line.strip()!r} holds something that is no number") from err
+        except (ValueError, TypeError, OverflowError) as err:
+            raise MXNetError(
+                f"{name}, line {number}: {line.strip()!r:.80} holds something that is no number of {dtype}"
+            ) from err
     return np.stack(rows).reshape(-1, *shape) if rows else np.empty((0, *shape), dtype)
 
 
@@ -189,13 +191,16 @@ class _Sparse:
         self.rows: list[tuple[list[int], list[float]]] = []
         self.width = width
         for name, number, line in _lines(path):
-            label, *pairs = line.split("#")[0].split()
+            words = line.split("#")[0].split()
+            if not words:
+                continue
+            label, *pairs = words
             try:
                 split = [pair.split(":") for pair in pairs]
                 columns, values = [int(k) for k, _ in split], [float(v) for _, v in split]
                 self.labels.append(float(label))
             except ValueError as err:
-                raise MXNetError(f"{name}, line {number}: {line.strip()!r} is no row of LibSVM") from err
+                raise MXNetError(f"{name}, line {number}: {line.strip()!r:.80} is no row of LibSVM") from err
             if columns and not 0 <= min(columns) <= max(columns) < width:
                 raise MXNetError(f"{name}, line {number}: a column is outside of 0 … {width - 1}; they begin at 0")
             self.rows.append((columns, values))
@@ -254,15 +259,22 @@ def _idx(path: str, axes: int, start_stop: Callable[[int], tuple[int, int]]) -> 
         raise MXNetError(f'LocalFileSystem: Open "{path}": No such file or directory')
     with open(path, "rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
+    # Packed data hold at most a thousand times their size: what the header says is checked before it is believed.
+    most = os.path.getsize(path) * (1032 if zipped else 1)
     with gzip.open(path) if zipped else open(path, "rb") as file:
-        head = file.read(4 + 4 * axes)
-        if len(head) != 4 + 4 * axes:
-            raise MXNetError(f"invalid mnist format: {path} has {len(head)} bytes")
-        shape = struct.unpack(f">{axes}I", head[4:])
-        start, stop = start_stop(shape[0])
-        each = int(np.prod(shape[1:]))
-        file.seek(4 + 4 * axes + start * each)
-        data = file.read((stop - start) * each)
+        try:
+            head = file.read(4 + 4 * axes)
+            if len(head) != 4 + 4 * axes:
+                raise MXNetError(f"invalid mnist format: {path} has {len(head)} bytes")
+            shape = struct.unpack(f">{axes}I", head[4:])
+            start, stop = start_stop(shape[0])
+            each = math.prod(shape[1:])
+            data = b""
+            if shape[0] * each <= most:
+                file.seek(4 + 4 * axes + start * each)
+                data = file.read((stop - start) * each)
+        except (EOFError, OSError, zlib.error) as err:
+            raise MXNetError(f"invalid mnist format: {path}: the packed data are broken ({err})") from err
     if len(data) != (stop - start) * each:
         raise MXNetError(f"invalid mnist format: {path} is cut off; its header says {shape}")
     return np.frombuffer(data, np.uint8).reshape(stop - start, *shape[1:])
@@ -283,7 +295,12 @@ class _Whole:
         if stop > len(self._data):
             return None
         self._at = stop
-        return array(self._data[start:stop]), array(self._labels[start:stop]), 0, np.arange(start, stop, dtype=np.uint64)
+        return (
+            array(self._data[start:stop]),
+            array(self._labels[start:stop]),
+            0,
+            np.arange(start, stop, dtype=np.uint64),
+        )
 
 
 def MNISTIter(*args: Any, **kwargs: Any) -> MXDataIter:
@@ -328,9 +345,7 @@ def MNISTIter(*args: Any, **kwargs: Any) -> MXDataIter:
     images = images.reshape(len(images), -1) if o["flat"] else images[:, None]
     if not o["silent"]:
         shape = (o["batch_size"], *images.shape[1:])
-        logging.info(
-            "MNISTIter: load %d images, shuffle=%d, shape=%s", len(images), o["shuffle"], list(shape)
-        )
+        logging.info("MNISTIter: load %d images, shuffle=%d, shape=%s", len(images), o["shuffle"], list(shape))
     return MXDataIter(_Whole(images, labels, o["batch_size"]), **kwargs)
 
 

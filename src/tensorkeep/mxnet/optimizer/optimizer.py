@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tensorkeep.mxnet._state import state as switches
-from tensorkeep.mxnet.base import claim
+from tensorkeep.mxnet.base import MXNetError, claim
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
 from tensorkeep.mxnet.optimizer import _states
 from tensorkeep.mxnet.optimizer._adaptive import (
@@ -106,18 +106,34 @@ class Updater:
 
         Raises:
             UnsafeFileError: the bytes ask for something else than arrays and optimizers; nothing was executed.
+            MXNetError: they are no states; those that there were are kept.
         """
         found = _states.loads(states, what="the optimizer's states")
+        optimizer = self.optimizer
         if isinstance(found, tuple) and len(found) == 2:
-            self.states, self.optimizer = found
-            self.aggregate_updates = self.optimizer.aggregate_num > 0
-        else:
-            self.states = found
+            found, optimizer = found
+        if not isinstance(found, dict) or not isinstance(optimizer, Optimizer):
+            raise MXNetError(
+                f"The optimizer's states: a dict of states, alone or with an optimizer, was expected; these are "
+                f"{type(found).__name__} and {type(optimizer).__name__}. Give the file that save_states or "
+                "save_optimizer_states wrote."
+            )
+        strange = [f"{key!r:.60} ({type(state).__name__})" for key, state in found.items() if not _is_state(state)]
+        if strange:
+            raise MXNetError(f"The optimizer's states: what is kept for {', '.join(strange[:5])} is no array.")
+        self.states, self.optimizer = found, optimizer
+        self.aggregate_updates = optimizer.aggregate_num > 0
         self.states_synced = dict.fromkeys(self.states.keys(), False)
 
     def get_states(self, dump_optimizer: bool = False) -> bytes:
         """The states, with dump_optimizer also the optimizer, as MXNet pickles them."""
         return _states.dumps((self.states, self.optimizer) if dump_optimizer else self.states)
+
+
+def _is_state(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(_is_state(item) for item in value)
+    return value is None or isinstance(value, (NDArray, int, float))
 
 
 def get_updater(optimizer: Optimizer) -> Updater:

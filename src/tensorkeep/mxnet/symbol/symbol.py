@@ -198,8 +198,12 @@ class Symbol:
     def __getstate__(self) -> dict[str, str | None]:
         return {"handle": None if self._outputs is None else self.tojson()}
 
-    def __setstate__(self, found: dict[str, str | None]) -> None:
+    def __setstate__(self, found: Any) -> None:
+        if not isinstance(found, dict) or "handle" not in found:
+            raise MXNetError("What was pickled is no state of a symbol.")
         text = found["handle"]
+        if text is not None and not isinstance(text, str):
+            raise MXNetError(f"The pickled symbol is no text but {type(text).__name__}.")
         self._outputs = None if text is None else _parsed(text, "the pickled symbol")
 
     def __reduce__(self) -> Any:

@@ -6,12 +6,13 @@ import gzip
 import os
 import tarfile
 import warnings
+import zlib
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tensorkeep.errors import CorruptFileError
+from tensorkeep.errors import CorruptFileError, LimitError
 from tensorkeep.mxnet import ndarray
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import claim
@@ -24,6 +25,8 @@ Transform = Callable[..., Any] | None
 
 _IDX_UBYTE = 0x0800  # the magic number of IDX files: type unsigned byte, then the number of dimensions
 _CIFAR_PIXELS = 3 * 32 * 32
+_MAX_IDX = 1 << 27  # bytes; MNIST's largest file has 47 million
+_MAX_CIFAR = 1 << 28  # bytes; CIFAR-100's largest file has 154 million
 
 
 def _array(values: Any) -> Any:
@@ -32,6 +35,14 @@ def _array(values: Any) -> Any:
 
         return numpy.array(values, dtype=values.dtype)
     return ndarray.array(values, dtype=values.dtype)
+
+
+def _bounded(file: Any, path: str, most: int) -> bytes:
+    """All that is left of a file that may be packed: a small one can hold any number of zeros."""
+    found: bytes = file.read(most + 1)
+    if len(found) > most:
+        raise LimitError(f"{path}: unpacked it has more than {most} bytes, which no file of this data set has.")
+    return found
 
 
 def _read_idx(path: str, ndim: int) -> np.ndarray[Any, Any]:
@@ -44,8 +55,8 @@ def _read_idx(path: str, ndim: int) -> np.ndarray[Any, Any]:
     with opened as file:
         try:
             head = file.read(4 + 4 * ndim)
-            data = file.read()
-        except (EOFError, gzip.BadGzipFile) as err:
+            data = _bounded(file, path, _MAX_IDX)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as err:
             raise CorruptFileError(f"{path}: the compressed data are broken ({err}). Fetch the file again.") from err
     numbers = np.frombuffer(head[: len(head) // 4 * 4], ">u4").tolist()
     if len(numbers) != ndim + 1 or numbers[0] != _IDX_UBYTE + ndim:
@@ -160,17 +171,28 @@ class CIFAR10(_DownloadedDataset):
             return found
         url = _get_repo_file_url(f"gluon/dataset/{self._namespace}", self._archive)
         archive = download(url, path=os.path.join(self._root, self._archive))
-        with tarfile.open(archive) as tar:
-            members = {os.path.basename(member.name): member for member in tar if member.isfile()}
-            missing = [name for name in names if name not in members]
-            if missing:
-                raise CorruptFileError(f"{archive}: {', '.join(missing)} is not in it. Fetch it again.")
-            found = {}
-            for name in names:
-                inside = tar.extractfile(members[name])
-                assert inside is not None
-                found[name] = inside.read()
-            return found
+        try:
+            with tarfile.open(archive) as tar:
+                return self._members(tar, archive, names)
+        except (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error) as err:
+            raise CorruptFileError(f"{archive}: the archive is broken ({err}). Fetch it again.") from err
+
+    def _members(self, tar: tarfile.TarFile, archive: str, names: tuple[str, ...]) -> dict[str, bytes]:
+        members: dict[str, tarfile.TarInfo] = {}
+        for count, member in enumerate(tar):
+            if count == 1000 or member.size > _MAX_CIFAR:
+                raise LimitError(f"{archive}: it holds more, or larger files, than this data set has.")
+            if member.isfile():
+                members[os.path.basename(member.name)] = member
+        missing = [name for name in names if name not in members]
+        if missing:
+            raise CorruptFileError(f"{archive}: {', '.join(missing)} is not in it. Fetch it again.")
+        found = {}
+        for name in names:
+            inside = tar.extractfile(members[name])
+            assert inside is not None
+            found[name] = _bounded(inside, archive, _MAX_CIFAR)
+        return found
 
 
 class CIFAR100(CIFAR10):
