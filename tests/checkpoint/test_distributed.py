@@ -81,6 +81,27 @@ def test_a_step_of_several_ranks_is_a_step_for_everybody(ranks: Server, tmp_path
     assert {each.suffix for each in folder.iterdir()} == {".json", ".safetensors"}
 
 
+def test_a_damaged_part_is_seen_by_everybody(ranks: Server, tmp_path: Path) -> None:
+    """load, verify and convert: a bit of one rank's file is enough."""
+    ranks.run("save_placed", 2, tmp_path)
+    (folder,) = tmp_path.glob("step-*")
+    record = tk.Checkpointer(tmp_path, signals=False).steps()[0].manifest.tensors["tensors.cube"]
+    assert len(record.parts) == 2
+    file = folder / record.parts[1].file
+    raw = bytearray(file.read_bytes())
+    raw[record.parts[1].offset] ^= 1
+    file.write_bytes(raw)
+
+    assert [name for name, check in tk.verify(folder).tensors.items() if check.status == "damaged"] == ["tensors.cube"]
+    with pytest.raises(tk.CorruptFileError, match=r"tensors\.cube"):
+        tk.load(folder)
+    with pytest.raises(tk.CorruptFileError, match=r"tensors\.cube"):
+        tk.Checkpointer(tmp_path, signals=False).load(3)
+    with pytest.raises(tk.CorruptFileError, match=r"tensors\.cube"):
+        tk.convert(folder, tmp_path / "whole.safetensors")
+    assert np.array_equal(tk.load(folder, only="tensors.plain")["tensors"]["plain"], wholes()["plain"].numpy())
+
+
 def test_training_goes_on_with_the_same_losses_on_other_ranks(ranks: Server, tmp_path: Path) -> None:
     """FSDP2 and AdamW: stopped on three ranks, resumed on two, then on one; what each rank had is reported."""
     whole = ranks.run("train", 1, tmp_path / "whole", stop=9)[0]["losses"]

@@ -327,6 +327,8 @@ def _unlike(
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
-    if a.digest is not None and b.digest is not None:
-        return a.digest == b.digest
+    if a.digest is not None and a.digest == b.digest:
+        return True
+    if a.digest is not None and b.digest is not None and a.extent is not None and b.extent is not None:
+        return False  # of tensors in parts, equal ones may be cut differently
     return all(x == y for x, y in zip(a.blocks(), b.blocks(), strict=True))

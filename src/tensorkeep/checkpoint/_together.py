@@ -21,7 +21,7 @@ from tensorkeep.checkpoint._ranks import Ranks
 from tensorkeep.checkpoint.commit import Written, arrange, folder_name, step_exists, write_files, write_indexes
 from tensorkeep.checkpoint.steps import Step, list_steps
 from tensorkeep.core.plan import WritePlan
-from tensorkeep.errors import SaveError
+from tensorkeep.errors import SaveError, TensorkeepError
 from tensorkeep.formats._step_manifest import NAME, FileRecord, Manifest, Part, TensorRecord, write_bytes
 from tensorkeep.storage.folders import Draft, DraftShare, check_space
 
@@ -136,5 +136,15 @@ def candidates(ranks: Ranks, directory: str) -> list[Step]:
 
 def damage_together(ranks: Ranks, step: Step) -> list[str]:
     """Sentences about what is wrong with a step: each rank reads its share of the bytes."""
-    found = ranks.gather(lambda: step.damage(share=(ranks.rank, ranks.size)))
+
+    def look() -> list[str]:
+        damage = step.damage(share=(ranks.rank, ranks.size))
+        if not damage:
+            try:
+                step.open().close()  # every rank will
+            except (TensorkeepError, OSError) as err:
+                damage = [str(err)]
+        return damage
+
+    found = ranks.gather(look)
     return list(dict.fromkeys(line for each in found for line in each))

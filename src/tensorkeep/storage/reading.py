@@ -217,6 +217,9 @@ def _checksum(tensor: Tensor, algorithm: str, *, views: bool = False) -> Digest:
 
     A file is read into a buffer; with `views` it is mapped, which is quicker when it is cached and slower when not.
     """
+    if hasattr(tensor._array, "checksum"):  # a tensor in parts, each with a checksum of its own
+        made: Digest = tensor._array.checksum()
+        return made
     hasher = new_hasher(algorithm)
     ext = tensor.extent
     if ext is None:
