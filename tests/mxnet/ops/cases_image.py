@@ -44,6 +44,8 @@ CASES = [
         for interp in (2, 4)
     ),
     Case("_image_resize", (BYTES,), {"size": (7, 5), "interp": 4}, grad=False),
+    Case("_image_resize", (BYTES,), {"size": (7, 5), "interp": 2}, grad=False),
+    Case("_image_resize", (Rand((23, 17, 3), "uint8", "int", 0, 256),), {"size": (13, 11), "interp": 2}, grad=False),
     Case("_image_resize", (BATCH,), {"size": (3, 2)}, grad=False),
     Case("_image_resize", (GREY,), {"size": (7, 5)}, grad=False),
     Case("_image_resize", (Rand((5, 7, 3), "float64", "uniform", 0, 255),), {"size": (3, 4)}, grad=False),

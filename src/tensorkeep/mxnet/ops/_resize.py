@@ -1,6 +1,6 @@
 """Resizing of pictures, as OpenCV's cv::resize (3.4), which MXNet calls, does it. Source: its resize.cpp.
 
-Equal to the last bit, but for bicubic bytes (1 apart in a few pixels) and Lanczos over floats (the last bits).
+Equal to the last bit, but for Lanczos over floats (the last bits).
 Each side is resampled by a table: for every place of the result the places of the picture and their weights. Bytes are
 computed in integers with weights of 11 bits, as OpenCV does.
 """
@@ -175,6 +175,7 @@ def _taps(images: Tensor, height: int, width: int, scale_y: float, scale_x: floa
     linear = interpolation in (_LINEAR, _AREA)
     fixed = images.dtype is torch.uint8
     values = images.to(torch.int32) if fixed else images
+    exact: Tensor | None = None
     for dim, wanted, scale in ((-2, width, scale_x), (-3, height, scale_y)):
         places, weights = _table(images.shape[dim], wanted, scale, interpolation, linear and dim == -2)
         places, weights = places.to(images.device), weights.to(images.device)
@@ -183,6 +184,8 @@ def _taps(images: Tensor, height: int, width: int, scale_y: float, scale_x: floa
         # Bilinear sums of columns lose bits before they are added, so that OpenCV's fit 16.
         short = fixed and linear and dim == -3
         parts = [values.index_select(dim, places[k]) for k in range(len(weights))]
+        if fixed and interpolation == _CUBIC:
+            exact = _in_floats(parts, weights)
         parts = [
             (part >> 4) * weight >> 16 if short else part * weight for part, weight in zip(parts, weights, strict=True)
         ]
@@ -193,4 +196,17 @@ def _taps(images: Tensor, height: int, width: int, scale_y: float, scale_x: floa
         return values
     if linear:
         return (values + 2 >> 2).clamp(0, 255).to(torch.uint8)
-    return (values + (1 << (2 * _BITS - 1)) >> (2 * _BITS)).clamp(0, 255).to(torch.uint8)
+    found = values + (1 << (2 * _BITS - 1)) >> (2 * _BITS)
+    if exact is not None:
+        flat, vectors = found.flatten(-2), width * images.shape[-1] // 8 * 8
+        found = torch.cat((exact.flatten(-2)[..., :vectors], flat[..., vectors:]), -1).view(found.shape)
+    return found.clamp(0, 255).to(torch.uint8)
+
+
+def _in_floats(parts: list[Tensor], weights: Tensor) -> Tensor:
+    """Columns of bicubic bytes, as OpenCV's vector code sums them: in float32, eight values of a row at a time."""
+    shares = weights.to(torch.float32) * (1 / (1 << 2 * _BITS))
+    total = parts[0].to(torch.float32) * shares[0]
+    for part, share in zip(parts[1:], shares[1:], strict=True):
+        total = total + part.to(torch.float32) * share
+    return total.round().to(torch.int32)
