@@ -189,3 +189,15 @@ def test_sparse_weights_are_updated_in_the_store() -> None:
     trainer = gluon.Trainer(params, "sgd", update_on_kvstore=False)
     with pytest.raises(ValueError, match="update_on_kvstore=False when sparse weights are present"):
         trainer.step(1)
+
+
+def test_variables_can_be_marked_again() -> None:
+    x = nd.ones((2, 2)).tostype("row_sparse")
+    for _ in range(2):
+        gradient = nd.zeros_like(x)
+        autograd.mark_variables([x], [gradient])
+        with autograd.record():
+            y = x * 3
+        y.backward()
+
+        assert gradient.asnumpy().tolist() == [[3, 3], [3, 3]]

@@ -96,10 +96,10 @@ def mark_variables(variables: Any, gradients: Any, grad_reqs: str | Sequence[str
         _mark(variable, gradient, request)
 
 
-def _mark(variable: NDArray, gradient: NDArray, request: str) -> None:
+def _mark(variable: Any, gradient: NDArray, request: str) -> None:
     if variable.stype != "default":
         variable._grad = mark = [gradient, request, False, 0]
-        variable._collect = None if request == "null" else _collector(mark)
+        variable._collect, variable._leaf = None if request == "null" else _collector(mark), None
         return
     variable._t = tensor = variable._t.detach()
     variable._grad = mark = [gradient, request, False, 0]
