@@ -77,11 +77,11 @@ def refused(folder: Path, rank: int) -> Any:
     path = folder / ("only0.safetensors" if rank == 0 else "absent.safetensors")
     try:
         tk.load_parameters(model, path)
-    except Exception as err:
+    except (OSError, tk.TensorkeepError) as err:
         said.append(f"{type(err).__name__}: {err}")
     try:
         tk.save_parameters(model, folder / "nowhere" / "m.safetensors")
-    except Exception as err:
+    except (OSError, tk.TensorkeepError) as err:
         said.append(f"{type(err).__name__}: {err}")
     return [said, same(wholes(model), net(0).state_dict())]
 

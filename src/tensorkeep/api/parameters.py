@@ -15,6 +15,7 @@ from tensorkeep.api.loading import open as open_file
 from tensorkeep.api.planning import LAYOUT_KEY, Options, make_plan
 from tensorkeep.api.saving import write
 from tensorkeep.api.selecting import Only, Rename, selector
+from tensorkeep.core.foreign import as_tensor
 from tensorkeep.core.loadreport import LoadReport
 from tensorkeep.core.plan import Receipt
 from tensorkeep.core.tensor import Tensor
@@ -68,6 +69,8 @@ def save_parameters(
                 if not ranks.first:
                     continue  # it took part in gathering; rank 0 keeps it, in the host's memory
                 value = value.to("cpu")
+            if slot.aliases:
+                value = as_tensor(value, where=slot.name)  # one object, so that it is stored once
             for name in (slot.name, *slot.aliases):
                 values[name] = value
         return write_first(ranks, lambda: write(path, values, format, metadata, None, inherited=inherited))
