@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("convert", "Write a file in another format."),
     "pick": ("convert", "Extract tensors, or merge files into one."),
     "diff": ("diff", "Compare two files, tensor by tensor."),
+    "match": ("match", "Propose how the names of two files correspond."),
+    "load-check": ("match", "Tell whether a file would load into a model."),
     "repair": ("convert", "Save the whole tensors of a damaged file."),
     "mxnet": ("mxnet", "Run an MXNet program without MXNet."),
     "runs": ("runs", "Look into the steps of a training run."),
@@ -35,7 +37,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 _EPILOG = """\b
 Exit codes:
   0    done; nothing was found
-  1    found: damage (verify), code (scan), a difference (diff)
+  1    found: damage (verify), code (scan), a difference (diff),
+       names without a partner (match), a refusal (load-check)
   2    not as asked: wrong usage, no such name, nothing to check
   3    a file cannot be read or written; the text says why
   130  interrupted
