@@ -103,7 +103,7 @@ class Schema:
 
     def _unfit(self, param: Param, value: Value, attrs: dict[str, Value]) -> None:
         if param.type.startswith("{"):
-            raise MXNetError(f"Invalid Input: '{value}', valid values are: {param.type}, {self.called(attrs)}")
+            raise MXNetError(f"Invalid Input: '{_text(value)}', valid values are: {param.type}, {self.called(attrs)}")
         raise MXNetError(
             f"Invalid Parameter format for {param.name} expect {param.type} but value='{value}', {self.called(attrs)}"
         )
@@ -118,7 +118,12 @@ class Schema:
 
 
 def _quoted(value: Value) -> str:
-    return f'"{value}"'
+    return f'"{_text(value)}"'
+
+
+def _text(value: Value) -> str:
+    """A value as MXNet shows it: classes of NumPy by the name of their dtype."""
+    return _dtype_name(value) if isinstance(value, type) else str(value)
 
 
 def _int(value: Value) -> int:

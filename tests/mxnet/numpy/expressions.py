@@ -352,6 +352,16 @@ FUNCTIONS = {
     "svd": lambda mx: [type(x).__name__ for x in mx.np.linalg.svd(a(mx))],
 }  # fmt: skip
 ZERO_DIMENSIONAL = {
+    "argmax of an axis": lambda mx: [mx.np.argmax(mx.np.array(3.0), axis=0), mx.np.array(3.0).argmin(axis=-1)],
+    "log_softmax": lambda mx: mx.npx.log_softmax(mx.np.array(3.0)),
+    "parts of nothing": lambda mx: [part.shape for part in mx.np.split(mx.np.ones((0, 3)), (2, 1))],
+    "size of NumPy": lambda mx: [
+        mx.np.random.uniform(size=onp.int64(3)).shape,
+        mx.np.random.gamma(1.0, size=(onp.int32(2), 3)).shape,
+        mx.np.random.choice(5, size=(onp.int64(2),)).shape,
+        mx.npx.random.bernoulli(0.5, size=onp.int64(2)).shape,
+        mx.npx.random.uniform_n(v(mx), 9.0, batch_shape=onp.int64(2)).shape,
+    ],
     "take": lambda mx: mx.np.take(v(mx), mx.np.array(1, dtype="int32")),
     "take bool": lambda mx: mx.np.take(v(mx) > 1, mx.np.array(1, dtype="int64")),
     "choice": lambda mx: mx.np.random.choice(v(mx)).shape,

@@ -28,7 +28,6 @@ DIFFERENT: dict[str, str] = {
     "gradients: fallback": "MXNet fails while it makes the sentence",
     "functions: tensordot axes": "a third list of axes is ignored by MXNet",
     "0-d: percentile": "MXNet refuses it, NumPy and we do not",
-    "0-d: softmax": "MXNet gives 1 for it, we refuse an axis that is not there",
     "fallbacks: result_type": "NumPy 2 has a class for each dtype",
 }
 """Expressions whose answer is another one on purpose, with the reason."""

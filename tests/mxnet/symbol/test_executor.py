@@ -222,6 +222,13 @@ def test_shapes_follow_backwards_from_outputs() -> None:
     joined = sym.Concat(sym.var("a", shape=(0, 10)), sym.var("b", shape=(0, 5)), dim=1)
     layer = sym.Convolution(sym.var("a", shape=(0, 10, 0, 0)), num_filter=21, kernel=(3, 3), pad=(1, 1))
 
+    turned = sym.transpose(sym.var("x"), axes=(2, 0, 1)) + sym.var("w", shape=(2, 3, 4))
+    wider = sym.expand_dims(sym.var("x"), axis=1) + sym.var("w", shape=(2, 1, 3))
+    partly = sym.transpose(sym.var("x"), axes=(1, 0)) + sym.var("w")
+
+    assert turned.infer_shape()[0] == [(3, 4, 2), (2, 3, 4)]
+    assert wider.infer_shape()[0] == [(2, 3), (2, 1, 3)]
+    assert partly.infer_shape_partial(w=(0, 3))[0] == [(3, 0), (0, 3)]
     assert (split + sym.var("c", shape=(5,))).infer_shape()[0] == [(5, 10), (5,)]
     assert (sym.var("d", shape=(2, 0)) + joined).infer_shape()[0] == [(2, 15), (2, 10), (2, 5)]
     assert (layer + sym.var("c", shape=(5, 21, 32, 32))).infer_shape()[0][0] == (5, 10, 32, 32)

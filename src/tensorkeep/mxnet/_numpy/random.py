@@ -11,6 +11,13 @@ from tensorkeep.mxnet._numpy.face import Face
 __all__ = ["ExtensionRandom", "Random"]
 
 
+def _size(size: Any) -> Any:
+    """The size that is asked for in Python's own numbers; None for one value."""
+    if isinstance(size, (tuple, list)):
+        return tuple([int(n) if isinstance(n, onp.integer) else n for n in size]) if size != () else None
+    return int(size) if isinstance(size, onp.integer) else size
+
+
 class _Drawing(Face):
     """How a function of a distribution calls its operator."""
 
@@ -23,7 +30,7 @@ class _Drawing(Face):
         """The operator `name`: arrays among the parameters are its inputs, numbers its attributes."""
         arrays = tuple(value for value in values if isinstance(value, self.array))
         numbers = {w: None if isinstance(v, self.array) else v for w, v in zip(words, values, strict=True)}
-        return self.call(name, arrays, out, **numbers, size=None if size == () else size, **attrs)
+        return self.call(name, arrays, out, **numbers, size=_size(size), **attrs)
 
 
 class Random(_Drawing):
@@ -147,7 +154,7 @@ class Random(_Drawing):
     ) -> Any:
         """Elements of the array a, or of 0 … a - 1, each as likely as the others or as p says."""
         weights = () if p is None else (p,)
-        attrs = {"size": None if size == () else size, "replace": replace, "weighted": p is not None}
+        attrs = {"size": _size(size), "replace": replace, "weighted": p is not None}
         if isinstance(a, self.array):
             places = self.call("_npi_choice", (a, *weights), a=None, ctx=None, **attrs)
             return self.call("_npi_take", (a, places))
@@ -171,7 +178,7 @@ class ExtensionRandom(_Drawing):
             )
         value, word = (prob, "prob") if logit is None else (logit, "logit")
         attrs = {"dtype": "float32" if dtype is None else dtype, "is_logit": logit is not None, **self.at(ctx)}
-        size = None if size == () else size
+        size = _size(size)
         if isinstance(value, self.array):
             return self.call("_npi_bernoulli", (value,), out, prob=None, logit=None, size=size, **attrs)
         return self.call("_npi_bernoulli", (), out, **{"prob": None, "logit": None, word: value}, size=size, **attrs)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tensorkeep.mxnet._registry import Attrs, Shape, operator, taking
 from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.ops._elementwise import like
 from tensorkeep.mxnet.ops._nn_common import floats_only
 from tensorkeep.mxnet.ops._nn_random import bernoulli, uniform
 
@@ -89,7 +90,7 @@ def leaky_relu(
 ) -> Tensor | tuple[Tensor, Tensor]:  # fmt: skip
     """A rectifier that lets negative elements through in part.
 
-    leaky: slope·x; prelu: gamma·x, gamma (1,) or one for each channel of axis 1; elu: slope·(eˣ - 1); selu; gelu: x·Φ(x)
+    leaky: slope·x; prelu: gamma·x, gamma (1,), one for each channel of axis 1, or (N, C); elu: slope·(eˣ - 1); selu; gelu: x·Φ(x)
     with the exact error function; rrelu: in training a random slope between lower_bound and upper_bound for each
     element, else their mean. The random slopes follow mx.random.seed, but are not the ones that MXNet draws. rrelu also
     returns the slopes; zeros outside training.
@@ -106,18 +107,29 @@ def leaky_relu(
     if act_type == "prelu":
         if gamma is None:
             raise MXNetError("Operator LeakyReLU expects 2 inputs, but got 1 instead.")
-        if gamma.numel() != 1 and data.dim() > 1 and gamma.dim() == 1:
-            gamma = gamma.reshape(-1, *[1] * (data.dim() - 2))
-        return torch.where(data > 0, data, data * gamma)
+        return torch.where(data > 0, data, data * _along(gamma, data))
     if not is_train:
         return torch.where(data > 0, data, data * ((lower_bound + upper_bound) / 2)), torch.zeros_like(data)
     slopes = uniform(data, lower_bound, upper_bound)
     return torch.where(data > 0, data, data * slopes), slopes
 
 
+def _along(gamma: Tensor, data: Tensor) -> Tensor:
+    """gamma so that it broadcasts: one number, one for each of axis 1 or else of axis 0, or (N or 1, C or 1)."""
+    rank, shape = data.dim(), gamma.shape
+    if gamma.numel() == 1 and len(shape) == 1:
+        return gamma
+    if len(shape) == 1 and rank > 1 and shape[0] == data.shape[1]:
+        return gamma.reshape(-1, *[1] * (rank - 2))
+    fits = all(n in (1, m) for n, m in zip(shape, data.shape, strict=False))
+    if len(shape) not in (1, 2) or len(shape) > rank or not fits:
+        raise MXNetError(f"Cannot broadcast gamma to data. gamma: {like(shape)}, data: {like(data.shape)}")
+    return gamma.reshape(*shape, *[1] * (rank - len(shape)))
+
+
 def _axis(data: Tensor, axis: int) -> int:
-    rank = data.dim()
-    if not -rank <= axis < max(rank, 1):
+    rank = max(data.dim(), 1)  # a single number is a line of one
+    if not -rank <= axis < rank:
         raise MXNetError(f"axis {axis} exceeds the input dimension of {rank}")
     return axis
 

@@ -228,6 +228,8 @@ def _position(data: Tensor, axis: int | None, keepdims: bool, largest: bool) -> 
         )
     find = torch.argmax if largest else torch.argmin
     values = data.detach()
+    if axis in (0, -1) and not data.dim():
+        return torch.zeros((), dtype=torch.int64, device=data.device)
     if axis is None:
         # torch's flat argmax takes the last of equal elements on some devices; one row at a time it is the first.
         found = find(values.reshape(1, -1), 1)[0]

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from tensorkeep.mxnet._registry import Attrs, Shape, operator
+from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
+from tensorkeep.mxnet.ops._elementwise import like
 from tensorkeep.mxnet.ops._reshape import resolve
 from tensorkeep.mxnet.ops._rules import Shapes, axis_of, first_dtype, size_of
 
@@ -189,6 +191,12 @@ def _blocks(rank: int, block_size: int, name: str) -> None:
         raise MXNetError("block_size must be a positive integer value")
 
 
+_NO_BLOCKS = (
+    "Cannot perform Depth To Space operation on the specified tensor. Dimension:{} should be a multiple of 'block{}'"
+)
+"""MXNet's words, in both directions."""
+
+
 def _depth_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
     source, size = shapes[0], attrs["block_size"]
     if source is None or -1 in source[1:]:
@@ -201,10 +209,7 @@ def _depth_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
 def _fits_depth(rank: int, channels: int, block_size: int) -> None:
     _blocks(rank, block_size, "Depth To Space")
     if channels % block_size**2 or not channels:
-        raise MXNetError(
-            f"Cannot perform Depth To Space operation on the specified tensor. Dimension:1(depth dimension) {channels} "
-            "should be a multiple of 'block^2'"
-        )
+        raise MXNetError(_NO_BLOCKS.format("1(depth dimension)", "^2"))
 
 
 @operator("depth_to_space", shape=_depth_shapes)
@@ -222,8 +227,9 @@ def space_to_depth(data: Tensor, *, block_size: int) -> Tensor:
     """(N, C, H, W) as (N, C * block_size², H / block_size, W / block_size)."""
     _blocks(data.dim(), block_size, "Space To Depth")
     n, c, h, w = data.shape
-    if h % block_size or w % block_size or not h or not w:
-        raise MXNetError(f"Cannot perform Space To Depth: {h} x {w} is no multiple of block_size {block_size}")
+    for size, which in ((h, "2(1st Space dimension)"), (w, "3(2nd space dimension)")):
+        if size % block_size or not size:
+            raise MXNetError(_NO_BLOCKS.format(which, ""))
     rows, columns = h // block_size, w // block_size
     blocks = data.reshape(n, c, rows, block_size, columns, block_size)
     return blocks.permute(0, 3, 5, 1, 2, 4).reshape(n, c * block_size**2, rows, columns)
@@ -232,6 +238,18 @@ def space_to_depth(data: Tensor, *, block_size: int) -> Tensor:
 @operator("tile")
 def tile(data: Tensor, *, reps: tuple[int, ...]) -> Tensor:
     """The array repeated reps[i] times along each dimension; missing ones are added in front."""
+    if any(count < 1 for count in reps):
+        rank = max(data.dim(), len(reps))
+        own, times = ((1,) * (rank - len(t)) + tuple(t) for t in (data.shape, reps))
+        sizes = [n * count for n, count in zip(own, times, strict=True)]
+        for size in sizes:
+            if size < -1:
+                raise MXNetError(f"shape dim size must be >= -1, while received {size}")
+        if not state.np_shape or -1 in sizes:
+            raise MXNetError(
+                f"Operator tile inferring shapes failed.\ninput shapes:\n{like(data.shape)}\noutput shapes:\n"
+                f"{like([size or -1 for size in sizes])}\noperator attributes:\nreps : {reps}\n"
+            )
     return data.tile(reps)
 
 

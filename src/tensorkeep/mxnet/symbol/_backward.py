@@ -99,6 +99,30 @@ def _unconcatenated(ins: list[Shape], outs: list[Shape], attrs: Attrs) -> list[S
     ]
 
 
+def _untransposed(ins: list[Shape], outs: list[Shape], attrs: Attrs) -> list[Shape]:
+    out, axes = outs[0], attrs["axes"]
+    if (ins[0] is not None and -1 not in ins[0]) or out is None or len(axes or ()) != len(out):
+        return ins
+    found = [-1] * len(out)
+    for axis, size in zip(axes, out, strict=True):
+        found[axis] = size
+    return [_joined(ins[0], tuple(found))]
+
+
+def _unexpanded(ins: list[Shape], outs: list[Shape], attrs: Attrs) -> list[Shape]:
+    out = outs[0]
+    if out is None:
+        return ins
+    axis = attrs["axis"] % len(out)
+    return [_joined(ins[0], (*out[:axis], *out[axis + 1 :]))]
+
+
+def _joined(known: Shape, other: Shape) -> Shape:
+    if known is None or other is None or len(known) != len(other):
+        return other if known is None else known
+    return tuple([b if a < 0 else a for a, b in zip(known, other, strict=True)])
+
+
 _RULES: dict[str, Backward] = {
     "Concat": _concat,
     "Convolution": _convolution,
@@ -108,6 +132,8 @@ _RULES: dict[str, Backward] = {
     "SliceChannel": _split,
     "_np_reshape": _unreshaped,
     "_rnn_param_concat": _unconcatenated,
+    "expand_dims": _unexpanded,
+    "transpose": _untransposed,
 }
 
 
