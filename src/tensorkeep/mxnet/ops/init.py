@@ -38,13 +38,14 @@ def _dtype(dtypes: list[str | None], attrs: Attrs) -> DTypes:
     return [], [attrs["dtype"]]
 
 
-def _known(name: str, shape: Dims | None) -> tuple[int, ...]:
+def _known(name: str, shape: Dims | None, dtype: str = "", device: torch.device | None = None) -> tuple[int, ...]:
     dims = declared(shape)
     if dims is None or min(dims, default=0) < 0:
         shown = "None" if dims is None else like(dims)
+        more = f"dtype : {dtype}\nctx : {device.type}({device.index or 0})\n" if device is not None else ""
         raise MXNetError(
             f"Operator {name} inferring shapes failed.\ninput shapes:\noutput shapes:\n{shown}\n"
-            f"operator attributes:\nshape : {shape}\n"
+            f"operator attributes:\n{more}shape : {shape}\n"
         )
     return dims
 
@@ -52,13 +53,13 @@ def _known(name: str, shape: Dims | None) -> tuple[int, ...]:
 @operator("_zeros", shape=_declared, dtype=_dtype)
 def zeros(*, shape: Dims = (), dtype: str = "float32", device: torch.device) -> Tensor:
     """An array of zeros."""
-    return torch.zeros(_known("_zeros", shape), dtype=TORCH[dtype], device=device)
+    return torch.zeros(_known("_zeros", shape, dtype, device), dtype=TORCH[dtype], device=device)
 
 
 @operator("_ones", shape=_declared, dtype=_dtype)
 def ones(*, shape: Dims = (), dtype: str = "float32", device: torch.device) -> Tensor:
     """An array of ones."""
-    return torch.ones(_known("_ones", shape), dtype=TORCH[dtype], device=device)
+    return torch.ones(_known("_ones", shape, dtype, device), dtype=TORCH[dtype], device=device)
 
 
 @operator("_full", shape=_declared, dtype=_dtype)
