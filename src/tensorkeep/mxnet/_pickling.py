@@ -24,7 +24,7 @@ def reduced(array: Any) -> Any:
     return restored, (cls.__module__, cls.__name__, bytes(array.__getstate__()["handle"]))
 
 
-def restore(array: Any, state: dict[str, Any]) -> None:
+def restore(array: Any, state: Any) -> None:
     """Fill an array that was made of None with what pickle kept of it."""
     if not isinstance(state, dict) or "handle" not in state:
         raise MXNetError("Invalid NDArray file format: what was pickled is no state of an array")

@@ -170,7 +170,7 @@ def quantized_act(data: Tensor, min_data: Tensor, max_data: Tensor, *, act_type:
 
 
 def _concat_inputs(attrs: Attrs) -> list[str]:
-    count = attrs["num_args"]
+    count = attrs.get("num_args", 1)
     ranges = [f"arg{i}_{side}" for i in range(count) for side in ("min", "max")]
     return [f"arg{i}" for i in range(count)] + ranges
 

@@ -12,7 +12,7 @@ from tensorkeep.mxnet.base import MXNetError
 
 __all__ = ["FAILURES", "HIDDEN", "Entry", "Node", "copied", "hidden_suffix", "post_order", "refusal", "variables"]
 
-FAILURES = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+FAILURES = (ArithmeticError, LookupError, MemoryError, RuntimeError, StopIteration, TypeError, ValueError)
 """What rules and functions of operators raise for inputs and parameters that they were not made for."""
 
 MAX_OUTPUTS = 1 << 16
