@@ -232,3 +232,16 @@ def test_accumulated_gradients_are_waited_for(tmp_path: Path) -> None:
     trainer.fit(Net(), stateful.StatefulDataLoader(torch.utils.data.TensorDataset(torch.randn(24, 4)), batch_size=4))
 
     assert [step.step for step in ckpt.steps()] == [0, 1]
+
+
+def test_a_failed_fit_leaves_no_step_that_mixes_two_moments(tmp_path: Path) -> None:
+    """The Checkpointer's own crash step would hold the last saved step's counters beside the weights of the failure."""
+    torch.manual_seed(0)
+    loader = stateful.StatefulDataLoader(torch.utils.data.TensorDataset(torch.randn(24, 4)), batch_size=4)
+    with pytest.raises(Stop), tk.Checkpointer(tmp_path, every=tk.every(steps=2)) as ckpt:
+        lightning.Trainer(
+            max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+            enable_checkpointing=False, callbacks=[CheckpointerCallback(ckpt)],
+        ).fit(Net(5), loader)  # fmt: skip
+
+    assert sorted(path.name for path in tmp_path.glob("*-*")) == ["step-0000000001", "step-0000000003"]

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tensorkeep.checkpoint._state import as_tensor_or_none, is_stateful
+from tensorkeep.checkpoint.checkpointer import Checkpointer
 from tensorkeep.errors import UnsupportedDataError
 
-__all__ = ["numbers", "plain", "torch_tree"]
+__all__ = ["numbers", "plain", "tell", "torch_tree"]
 
 
 def plain(value: Any, path: str, left_out: list[str] | None = None) -> Any:
@@ -86,3 +87,12 @@ def numbers(found: Mapping[str, Any]) -> dict[str, float]:
         except (TypeError, ValueError, RuntimeError):
             continue  # a text, a list, a tensor of several elements
     return metrics
+
+
+def tell(
+    checkpointer: Checkpointer, step: int, state: Any, metrics: Mapping[str, float], epoch: int | None = None
+) -> None:
+    """`Checkpointer.step` for a state that was gathered at this moment."""
+    checkpointer.step(step, state, metrics, epoch=epoch)
+    # After an exception later on, a crash step of it would mix this moment's counters with that one's weights.
+    checkpointer._last = None

@@ -18,7 +18,7 @@ from transformers import (
 
 from tensorkeep.checkpoint._state import Restore
 from tensorkeep.checkpoint.checkpointer import Checkpointer
-from tensorkeep.checkpoint.integrations._common import numbers, plain, torch_tree
+from tensorkeep.checkpoint.integrations._common import numbers, plain, tell, torch_tree
 from tensorkeep.checkpoint.steps import Step
 from tensorkeep.errors import TensorNotFoundError, UnsupportedDataError
 
@@ -97,7 +97,7 @@ class CheckpointerCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         if step is not None and self.checkpointer.due(step, epoch):
             logged = [entry for entry in state.log_history if entry.get("step") == step + 1]
             metrics = numbers({name: value for entry in logged for name, value in entry.items()})
-            self.checkpointer.step(step, _state(state, objects), metrics, epoch=epoch)
+            tell(self.checkpointer, step, _state(state, objects), metrics, epoch)
         if self.checkpointer.stopping:
             control.should_training_stop = True
         return control

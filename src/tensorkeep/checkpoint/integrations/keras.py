@@ -14,7 +14,7 @@ import keras  # the class statement below needs its base; only users of Keras im
 from tensorkeep.adapters import find
 from tensorkeep.adapters._stateful import KerasOptimizer
 from tensorkeep.checkpoint.checkpointer import Checkpointer
-from tensorkeep.checkpoint.integrations._common import numbers
+from tensorkeep.checkpoint.integrations._common import numbers, tell
 from tensorkeep.errors import UnsupportedDataError
 
 __all__ = ["CheckpointerCallback"]
@@ -97,7 +97,7 @@ class CheckpointerCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         if step > self._saved and self.checkpointer.due(step, epoch):
             whole = epoch is not None
             state = _state(self.model, self._epoch + whole, self._batches, whole=whole)
-            self.checkpointer.step(step, state, numbers(logs), epoch=epoch)
+            tell(self.checkpointer, step, state, numbers(logs), epoch)
             self._saved = step
         if self.checkpointer.stopping:
             self.model.stop_training = True

@@ -22,7 +22,7 @@ else:
     from lightning.pytorch.strategies import Strategy
 
 from tensorkeep.checkpoint.checkpointer import Checkpointer
-from tensorkeep.checkpoint.integrations._common import numbers, plain, torch_tree
+from tensorkeep.checkpoint.integrations._common import numbers, plain, tell, torch_tree
 from tensorkeep.checkpoint.rng import restore_generators
 from tensorkeep.checkpoint.steps import Step
 from tensorkeep.errors import UnsupportedDataError
@@ -276,7 +276,7 @@ class CheckpointerCallback(Callback):  # type: ignore[misc]
             return
         self._offered = step
         if self.checkpointer.due(step, epoch):
-            self.checkpointer.step(step, _state(trainer), numbers(trainer.callback_metrics), epoch=epoch)
+            tell(self.checkpointer, step, _state(trainer), numbers(trainer.callback_metrics), epoch)
         if self.checkpointer.stopping:
             trainer.should_stop = True
 

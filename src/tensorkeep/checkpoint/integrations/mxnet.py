@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from tensorkeep.adapters._stateful import MXNetUpdaters
 from tensorkeep.checkpoint.checkpointer import Checkpointer
+from tensorkeep.checkpoint.integrations._common import tell, torch_tree
 from tensorkeep.checkpoint.steps import Step
 from tensorkeep.errors import UnsupportedDataError
 
@@ -64,7 +65,7 @@ class EpochCheckpoint:
         if self.checkpointer._every is None:
             self.checkpointer.save(epoch, state, metrics=metrics, background=True, epoch=epoch)
         else:
-            self.checkpointer.step(epoch, state, metrics, epoch=epoch)
+            tell(self.checkpointer, epoch, state, metrics, epoch)
 
     def resume(self) -> Resumed:
         """Where the newest whole step ends; the Module's parameters and optimizer are set to it.
@@ -79,8 +80,6 @@ class EpochCheckpoint:
         state = self._checked(step)
         arg, aux = _parameters(state["model"])
         if self._module is not None and "optimizer" in state:
-            from tensorkeep.checkpoint.integrations._common import torch_tree
-
             updaters = MXNetUpdaters.of_module(self._module)
             self._module.set_params(arg, aux)
             updaters.load_state_dict(torch_tree(state["optimizer"]))
