@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from typing import Any
 
 from tensorkeep.core.tensor import Tensor
@@ -52,38 +53,48 @@ def box_of(value: Any, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(start, shape) of the part of a DTensor that this process holds; nothing (a size of 0) outside of its mesh.
 
     Raises:
-        UnsupportedDataError: the tensor is Partial: its values are a sum that nobody made yet.
+        UnsupportedDataError: the tensor is Partial: its values are a sum that nobody made yet; or its part is no box.
     """
-    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
-
-    if any(placement.is_partial() for placement in value.placements):
-        raise UnsupportedDataError(
-            f"{name}: a DTensor with a Partial placement has no values yet. Redistribute it to Replicate() or Shard(…) first."
-        )
-    if value.device_mesh.get_coordinate() is None:
-        return (0,) * value.dim(), (0,) * value.dim()
-    shape, start = compute_local_shape_and_global_offset(value.shape, value.device_mesh, value.placements)
-    found = tuple(int(n) for n in start), tuple(int(n) for n in shape)
-    if any(type(placement).__name__ == "_StridedShard" for placement in value.placements):
-        _check_box(value, found, name)
+    rank = sys.modules["torch.distributed"].get_rank()
+    found = _box(tuple(value.shape), value.device_mesh, tuple(value.placements), rank)
+    if isinstance(found, str):
+        raise UnsupportedDataError(f"{name}: {found}")
     return found
 
 
-def _check_box(value: Any, box: tuple[tuple[int, ...], tuple[int, ...]], name: str) -> None:
-    """Raise UnsupportedDataError unless a part is one box: strided shards of sizes that do not divide can be several."""
+@lru_cache(maxsize=4096)  # a model's tensors are of few shapes, and each look at a mesh takes 0.3 ms
+def _box(
+    whole: tuple[int, ...], mesh: Any, placements: tuple[Any, ...], rank: int
+) -> tuple[tuple[int, ...], tuple[int, ...]] | str:
+    """The box, or what stands against it."""
+    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+    if any(placement.is_partial() for placement in placements):
+        return "a DTensor with a Partial placement has no values yet. Redistribute it to Replicate() or Shard(…) first."
+    where = mesh.get_coordinate()
+    if where is None:
+        return (0,) * len(whole), (0,) * len(whole)
+    shape, start = compute_local_shape_and_global_offset(whole, mesh, placements)
+    box = tuple(int(n) for n in start), tuple(int(n) for n in shape)
+    if any(type(placement).__name__ == "_StridedShard" for placement in placements):
+        rows = _rows(whole, mesh, placements, where)
+        if 0 not in shape and any(own != list(range(a, a + n)) for a, n, own in zip(*box, rows, strict=True)):
+            return (
+                f"with placements {placements} this process holds several stretches of a DTensor, not one. Choose sizes that the "
+                "mesh divides, or redistribute it to plain Shard placements."
+            )
+    return box
+
+
+def _rows(whole: tuple[int, ...], mesh: Any, placements: tuple[Any, ...], where: Any) -> list[list[int]]:
+    """Along each axis, which elements a process holds: strided shards of sizes that do not divide can be several stretches."""
     torch = sys.modules["torch"]
-    rows = [torch.arange(n) for n in value.shape]
-    where = value.device_mesh.get_coordinate()
-    for placement, ranks, rank in zip(value.placements, value.device_mesh.shape, where, strict=True):
+    rows = [torch.arange(n) for n in whole]
+    for placement, ranks, rank in zip(placements, mesh.shape, where, strict=True):
         if hasattr(placement, "dim"):
             parts, _ = placement._split_tensor(rows[placement.dim], ranks, with_padding=False, contiguous=False)
             rows[placement.dim] = parts[rank] if rank < len(parts) else torch.arange(0)
-    for start, size, own in zip(*box, rows, strict=True):
-        if own.tolist() != list(range(start, start + size)) and 0 not in box[1]:
-            raise UnsupportedDataError(
-                f"{name}: with placements {value.placements} this process holds several stretches of a DTensor, not one. Choose "
-                "sizes that the mesh divides, or redistribute it to plain Shard placements."
-            )
+    return [each.tolist() for each in rows]
 
 
 def _part(tensor: Tensor, value: Any) -> Any:
