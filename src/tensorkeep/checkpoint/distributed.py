@@ -111,7 +111,7 @@ class TensorkeepWriter:
         remove_leftovers(parent)
         check_space(parent, sum(_nbytes(item) for plan in plans for item in plan.items), what=f"{parent}: {name}")
         self._draft = Draft(parent, name)
-        weakref.finalize(self, _abandon, self._draft)  # of a save that another rank ended, nobody tells
+        weakref.finalize(self, _abandon, self._draft, os.getpid())  # of a save that another rank ended, nobody tells
         return [replace(plan, storage_data=self._draft.path) for plan in plans]
 
     def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
@@ -232,8 +232,9 @@ class TensorkeepWriter:
             draft.abort()
 
 
-def _abandon(draft: Draft) -> None:
-    draft.abort()
+def _abandon(draft: Draft, owner: int) -> None:
+    if os.getpid() == owner:  # not in a process that was forked from it
+        draft.abort()
 
 
 def _number(name: str) -> int:
@@ -431,7 +432,7 @@ class TensorkeepReader:
         for key in keys:
             dtype, part = self._parts[key]
             if part.file not in sources:
-                sources[part.file] = FileSource(os.path.join(self._folder(), part.file))
+                sources[part.file] = FileSource(os.path.join(self._folder(), part.file), follow=False)
             records = {key[0]: TensorRecord(dtype, part.shape, (part,))}
             ((_, _, found[key]),) = part_tensors(replace(manifest, tensors=records), sources)
         return found
