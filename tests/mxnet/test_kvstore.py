@@ -162,3 +162,13 @@ def test_rows_are_pulled_once_and_in_order() -> None:
     store.init("d", dense)
     with pytest.raises(MXNetError, match="PullRowSparse expects row_sparse src NDArray"):
         store.row_sparse_pull("d", out=out, row_ids=nd.array([2]))
+
+
+def test_rows_of_several_keys_are_pulled() -> None:
+    """Row numbers nested like the arrays: a list for each key, an array for each device."""
+    nd, store = mx.nd, mx.kv.create("local")
+    store.init(["a", "b"], [nd.ones((3, 1)).tostype("row_sparse")] * 2)
+    outs = [[nd.sparse.zeros("row_sparse", (3, 1)) for _ in range(2)] for _ in range(2)]
+    store.row_sparse_pull(["a", "b"], out=outs, row_ids=[[nd.array([0]), nd.array([1])], [nd.array([2])] * 2])
+
+    assert [[out.indices.asnumpy().tolist() for out in row] for row in outs] == [[[0], [1]], [[2], [2]]]

@@ -19,6 +19,9 @@ ENCODE = (
 )  # fmt: skip
 DELTAS = Given([[[0.1, 0.2, 0.3, -0.1], [0, 0, 1, 1], [1, 1, 2, 3], [0, 0, 0, 0]]] * 2)
 SCORES = Given([[0.5, 0.6], [0.1, 0.2], [0.3, 0.4]])
+PADDED = Given(
+    [[0, 0.5, 0.1, 0.1, 0.2, 0.2], [0, 0.4, 0.1, 0.1, 0.2, 0.2], [1, 0.3, 0, 0, 1, 1], [-1, 0.6, 5, 5, 7, 8]]
+)
 
 CASES = [
     *(
@@ -31,6 +34,8 @@ CASES = [
         ]
     ),
     Case("_contrib_box_nms", (D,)),
+    Case("_contrib_box_nms", (PADDED,), {"id_index": 0, "force_suppress": True}, grad=False),
+    Case("_contrib_box_nms", (PADDED,), {"id_index": 0, "background_id": 1}, grad=False),
     *(Case("_contrib_box_nms", (RANDOM,), {"overlap_thresh": t, "in_format": "center"}) for t in (0.1, 0.3, 0.7)),
     Case("_contrib_box_nms", (Rand((10, 7), "float32", "uniform", 0, 1),), {"coord_start": 1, "score_index": 6}),
     *(Case("_contrib_box_nms", (Rand((1, 6, 6), d, "uniform", 0, 1),), {"overlap_thresh": 0.2}) for d in ("float64",)),

@@ -23,6 +23,13 @@ _IGNORED = (
 )
 
 
+def _flat(arrays: Any) -> list[NDArray]:
+    """The arrays of nested lists."""
+    if isinstance(arrays, (list, tuple)):
+        return [array for inner in arrays for array in _flat(inner)]
+    return [arrays]
+
+
 class KVStore(KVStoreBase):
     """A store within one process.
 
@@ -119,14 +126,14 @@ class KVStore(KVStoreBase):
         """Copy some rows of what is kept to row_sparse arrays, which then store just these.
 
         Args:
-            row_ids: the numbers of the rows: one array for all of `out`, or one for each.
+            row_ids: the numbers of the rows: one array for all of `out`, or one for each, nested like `out`.
         Raises:
             MXNetError: a key was not inited, or an array is not row_sparse.
         """
         assert out is not None
         assert row_ids is not None
         pairs = list(self._pairs(key, out))
-        wanted = list(row_ids) if isinstance(row_ids, (list, tuple)) else [row_ids]
+        wanted = _flat(row_ids)
         targets = [(self._get(name), array) for name, arrays in pairs for array in arrays]
         for kept, array in targets:
             if array.stype != "row_sparse":

@@ -152,11 +152,11 @@ def moveaxis(tensor: NDArray, source: int | tuple[int, ...], destination: int | 
     """
     ndim = tensor.ndim
     try:
-        sources = [_axis(axis, ndim) for axis in (source if isinstance(source, (tuple, list)) else [source])]
+        sources = [_axis(axis, ndim) for axis in ([source] if isinstance(source, int) else source)]
     except IndexError as err:
         raise ValueError(f"Source should verify 0 <= source < tensor.ndimGot {source}") from err
     try:
-        targets = [_axis(a, ndim) for a in (destination if isinstance(destination, (tuple, list)) else [destination])]
+        targets = [_axis(axis, ndim) for axis in ([destination] if isinstance(destination, int) else destination)]
     except IndexError as err:
         raise ValueError(
             f"Destination should verify 0 <= destination < tensor.ndim ({ndim}).", f"Got {destination}"

@@ -293,6 +293,8 @@ def assign(array: Any, value: Any, write: Any, *, whole: bool = True) -> None:
     if tensor.requires_grad or (shadows and shadow(tensor) is not None):
         raise MXNetError(IN_GRAPH)
     if not values.requires_grad:
+        if isinstance(source := getattr(value, "_t", None), torch.Tensor) and source.requires_grad:
+            raise MXNetError(IN_PLACE)  # whole numbers, which would lose the history
         write(tensor.data, values)
         return
     if not whole:

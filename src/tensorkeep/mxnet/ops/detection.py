@@ -45,7 +45,7 @@ def box_nms(
         valid_thresh: boxes count whose score is above it.
         topk: at most so many of the best boxes are looked at; -1: all.
         coord_start, score_index, id_index: columns of the four coordinates, the score, the class (-1: none).
-        background_id: the class that does not count.
+        background_id: the class that does not count, -1 by default.
         force_suppress: boxes of different classes drop each other too.
         in_format, out_format: "corner" (left, top, right, bottom) or "center" (x, y, width, height).
     """
@@ -57,7 +57,7 @@ def box_nms(
     if data.device.type != "meta":
         for number, rows in enumerate(flat):
             valid = rows[:, score_index] > valid_thresh
-            if id_index >= 0 and background_id >= 0:
+            if id_index >= 0:
                 valid &= rows[:, id_index].to(torch.int64) != background_id
             order = valid.nonzero()[:, 0]
             order = order[rows[order, score_index].sort(descending=True, stable=True).indices]
