@@ -152,6 +152,17 @@ def test_metrics_and_epochs_come_from_the_trainer(tmp_path: Path) -> None:
     assert np.array_equal(fresh.net[0].weight.detach(), ckpt.load(best.step)["model"]["net.0.weight"])
 
 
+def test_a_step_is_tested_by_its_path(tmp_path: Path, whole: Any) -> None:
+    """`trainer.validate(ckpt_path=…)` gives the metric that was saved with the step."""
+    trainer = fit(tmp_path, every=tk.every(epochs=1)).trainer_
+    data = torch.utils.data.DataLoader(trainer.val_dataloaders.dataset, batch_size=8)
+    steps = tk.Checkpointer(tmp_path).steps()
+
+    found = [trainer.validate(Net(), data, ckpt_path=step.path, verbose=False)[0]["val_loss"] for step in steps]
+
+    assert found == [step.metrics["val_loss"] for step in steps]
+
+
 def test_sigterm_saves_and_stops_the_fit(tmp_path: Path, whole: Any) -> None:
     """In the middle of an epoch, at a step that no policy asks for; the next run goes on there."""
 
