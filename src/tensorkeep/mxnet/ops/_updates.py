@@ -13,8 +13,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from tensorkeep.mxnet import _update_rules as rules
+from tensorkeep.mxnet._update_rules import Scaling
+
 __all__ = [
-    "adagrad", "adam", "adamw", "clipped", "decayed", "ftml", "ftrl", "group_adagrad", "lamb_direction", "lamb_step",
+    "adagrad", "adam", "adamw", "clipped", "ftml", "ftrl", "group_adagrad", "lamb_direction", "lamb_step",
     "length", "nag", "rmsprop", "rmspropalex", "sgd", "sgd_mom", "signsgd", "signum", "unrecorded", "usable",
 ]  # fmt: skip
 
@@ -33,21 +36,13 @@ def clipped(grad: Tensor, rescale_grad: float, clip_gradient: float) -> Tensor:
     return torch.clamp(grad, -clip_gradient, clip_gradient) if clip_gradient >= 0 else grad
 
 
-def decayed(grad: Tensor, weight: Tensor, wd: float, rescale_grad: float, clip_gradient: float) -> Tensor:
-    """The rescaled gradient plus `wd` times the weight, clipped after that."""
-    if rescale_grad != 1.0:
-        grad = grad * rescale_grad
-    if wd:
-        grad = grad + wd * weight
-    return torch.clamp(grad, -clip_gradient, clip_gradient) if clip_gradient >= 0 else grad
-
-
 def sgd(
     weight: Tensor, grad: Tensor, *, lr: float, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0
 ) -> Tensor:
     """weight - lr · (gradient + wd · weight), the gradient rescaled and clipped."""
-    step = clipped(grad, rescale_grad, clip_gradient)
-    return weight - lr * (step + wd * weight if wd else step)
+    found = weight.clone()
+    rules.sgd(found, grad, None, lr, wd, 0.0, Scaling(rescale_grad, clip_gradient))
+    return found
 
 
 def sgd_mom(
@@ -55,9 +50,9 @@ def sgd_mom(
     rescale_grad: float = 1.0, clip_gradient: float = -1.0,
 ) -> Tensor:  # fmt: skip
     """weight + mom, where mom becomes momentum · mom - lr · (gradient + wd · weight), in place."""
-    step = clipped(grad, rescale_grad, clip_gradient)
-    mom.mul_(momentum).sub_(lr * (step + wd * weight if wd else step))
-    return weight + mom
+    found = weight.clone()
+    rules.sgd(found, grad, mom, lr, wd, momentum, Scaling(rescale_grad, clip_gradient))
+    return found
 
 
 def nag(
@@ -65,18 +60,9 @@ def nag(
     rescale_grad: float = 1.0, clip_gradient: float = -1.0,
 ) -> Tensor:  # fmt: skip
     """Nesterov's: as sgd_mom, but weight + momentum · mom - lr · (gradient + wd · weight); mom is changed in place."""
-    grad = clipped(grad, rescale_grad, clip_gradient)
-    step = lr * (grad + wd * weight if wd else grad)
-    mom.mul_(momentum)
-    found = weight + (momentum * (mom - step) - step)
-    # with out=weight MXNet has overwritten the weight by the time that it decays mom with it
-    mom.sub_(lr * (grad + wd * found) if wd else step)
+    found = weight.clone()
+    rules.nag(found, grad, mom, lr, wd, momentum, Scaling(rescale_grad, clip_gradient))
     return found
-
-
-def _moments(grad: Tensor, mean: Tensor, var: Tensor, beta1: float, beta2: float) -> None:
-    mean.mul_(beta1).add_(grad, alpha=1.0 - beta1)
-    var.mul_(beta2).addcmul_(grad, grad, value=1.0 - beta2)
 
 
 def adam(
@@ -87,8 +73,9 @@ def adam(
 
     Both are changed in place; lr is to hold the correction for the first steps.
     """
-    _moments(decayed(grad, weight, wd, rescale_grad, clip_gradient), mean, var, beta1, beta2)
-    return weight - lr * mean / (torch.sqrt(var) + epsilon)
+    found = weight.clone()
+    rules.adam(found, grad, mean, var, lr, wd, beta1, beta2, epsilon, Scaling(rescale_grad, clip_gradient))
+    return found
 
 
 def usable(rescale_grad: Tensor) -> float:
@@ -108,7 +95,7 @@ def adamw(
     scale = usable(rescale_grad)
     if not scale:
         return weight.clone()
-    _moments(clipped(grad, scale, clip_gradient), mean, var, beta1, beta2)
+    rules.moments(clipped(grad, scale, clip_gradient), mean, var, beta1, beta2)
     return weight - eta * (lr * mean / (torch.sqrt(var) + epsilon) + wd * weight)
 
 
@@ -117,10 +104,9 @@ def rmsprop(
     wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, clip_weights: float = -1.0,
 ) -> Tensor:  # fmt: skip
     """weight - lr · gradient / √(n + epsilon), n being the running mean of its square, changed in place."""
-    grad = decayed(grad, weight, wd, rescale_grad, clip_gradient)
-    n.mul_(gamma1).addcmul_(grad, grad, value=1.0 - gamma1)
-    found = weight - lr * (grad / torch.sqrt(n + epsilon))
-    return torch.clamp(found, -clip_weights, clip_weights) if clip_weights >= 0 else found
+    found = weight.clone()
+    rules.rmsprop(found, grad, n, lr, wd, gamma1, epsilon, clip_weights, Scaling(rescale_grad, clip_gradient))
+    return found
 
 
 def rmspropalex(
@@ -133,12 +119,11 @@ def rmspropalex(
     delta becomes gamma2 · delta - lr · gradient / √(n - g² + epsilon) and is added to the weight; all three are
     changed in place.
     """
-    grad = decayed(grad, weight, wd, rescale_grad, clip_gradient)
-    n.mul_(gamma1).addcmul_(grad, grad, value=1.0 - gamma1)
-    g.mul_(gamma1).add_(grad, alpha=1.0 - gamma1)
-    delta.mul_(gamma2).sub_(lr * (grad / torch.sqrt(n - g * g + epsilon)))
-    found = weight + delta
-    return torch.clamp(found, -clip_weights, clip_weights) if clip_weights >= 0 else found
+    found = weight.clone()
+    rules.rmsprop_centered(
+        found, grad, n, g, delta, lr, wd, gamma1, gamma2, epsilon, clip_weights, Scaling(rescale_grad, clip_gradient)
+    )
+    return found
 
 
 def ftrl(
@@ -146,12 +131,9 @@ def ftrl(
     wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0,
 ) -> Tensor:  # fmt: skip
     """Follow the regularised leader: 0 where |z| ≤ lamda1; z and n are changed in place."""
-    grad = clipped(grad, rescale_grad, clip_gradient)
-    square = grad * grad
-    z.add_(grad - (torch.sqrt(n + square) - torch.sqrt(n)) * weight / lr)
-    n.add_(square)
-    found = (torch.sign(z) * lamda1 - z) / ((beta + torch.sqrt(n)) / lr + wd)
-    return found * (z.abs() > lamda1)
+    found = weight.clone()
+    rules.ftrl(found, grad, z, n, lr, wd, lamda1, beta, Scaling(rescale_grad, clip_gradient))
+    return found
 
 
 def ftml(
@@ -160,19 +142,18 @@ def ftml(
     clip_grad: float = -1.0,
 ) -> Tensor:  # fmt: skip
     """Follow the moving leader, t being the number of the step, from 1; d, v and z are changed in place."""
-    grad = decayed(grad, weight, wd, rescale_grad, clip_grad)
-    v.mul_(beta2).addcmul_(grad, grad, value=1.0 - beta2)
-    now = (1.0 - beta1**t) / lr * (torch.sqrt(v / (1.0 - beta2**t)) + epsilon)
-    z.mul_(beta1).add_(grad, alpha=1.0 - beta1).sub_((now - beta1 * d) * weight)
-    d.copy_(now)
-    return -z / now
+    found = weight.clone()
+    rules.ftml(found, grad, d, v, z, lr, wd, beta1, beta2, epsilon, t, Scaling(rescale_grad, clip_grad))
+    return found
 
 
 def signsgd(
     weight: Tensor, grad: Tensor, *, lr: float, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0
 ) -> Tensor:
     """(1 - lr · wd) · weight - lr · sign(gradient)."""
-    return (1.0 - lr * wd) * weight - lr * torch.sign(grad)
+    found = weight.clone()
+    rules.signsgd(found, grad, lr, wd)
+    return found
 
 
 def signum(
@@ -180,9 +161,9 @@ def signum(
     rescale_grad: float = 1.0, clip_gradient: float = -1.0, wd_lh: float = 0.0,
 ) -> Tensor:  # fmt: skip
     """(1 - lr · wd_lh) · weight + lr · sign(mom), mom being the running mean of the falling gradient, in place."""
-    grad = clipped(grad, rescale_grad, clip_gradient)
-    mom.mul_(momentum).sub_((1.0 - momentum) * (grad + wd * weight))
-    return (1.0 - lr * wd_lh) * weight + lr * torch.sign(mom)
+    found = weight.clone()
+    rules.signum(found, grad, mom, lr, wd, momentum, wd_lh, Scaling(rescale_grad, clip_gradient))
+    return found
 
 
 def lamb_direction(
@@ -191,12 +172,9 @@ def lamb_direction(
     clip_gradient: float = -1.0,
 ) -> Tensor:  # fmt: skip
     """LAMB's direction: Adam's plus wd · weight; t is the number of the step, from 1; mean and var change in place."""
-    _moments(clipped(grad, rescale_grad, clip_gradient), mean, var, beta1, beta2)
-    if bias_correction:
-        step = (mean / (1.0 - beta1**t)) / (torch.sqrt(var / (1.0 - beta2**t)) + epsilon)
-    else:
-        step = mean / (torch.sqrt(var) + epsilon)
-    return step + wd * weight
+    return rules.lamb_direction(
+        weight, grad, mean, var, wd, beta1, beta2, epsilon, t, bias_correction, Scaling(rescale_grad, clip_gradient)
+    )
 
 
 def lamb_step(
@@ -210,12 +188,9 @@ def lamb_step(
     upper_bound: float = -1.0,
 ) -> Tensor:
     """weight - lr · r1 / r2 · g: r1 the norm of the weight, within the bounds; r2 that of g; without them if one is 0."""
-    if lower_bound >= 0:
-        r1 = torch.clamp_min(r1, lower_bound)
-    if upper_bound >= 0:
-        r1 = torch.clamp_max(r1, upper_bound)
-    ratio = torch.where((r1 == 0) | (r2 == 0), torch.ones_like(r1), r1 / r2)
-    return weight - (lr * ratio).to(g.dtype) * g
+    found = weight.clone()
+    rules.lamb_step(found, g, r1, r2, lr, lower_bound, upper_bound)
+    return found
 
 
 def adagrad(

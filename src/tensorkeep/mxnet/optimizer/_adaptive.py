@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from tensorkeep.mxnet import _update_rules as _rules
 from tensorkeep.mxnet.base import claim
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
-from tensorkeep.mxnet.optimizer import _rules
 from tensorkeep.mxnet.optimizer._base import Optimizer, check, half, listed, register, tensor, zeros
 
 __all__ = ["FTML", "LAMB", "AdaDelta", "AdaGrad", "Adam", "Adamax", "Ftrl", "Nadam", "RMSProp"]

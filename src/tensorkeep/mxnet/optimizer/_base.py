@@ -12,9 +12,9 @@ from torch import Tensor
 from tensorkeep.mxnet._dtypes import torch_of
 from tensorkeep.mxnet._invoke import wrap
 from tensorkeep.mxnet._state import state as switches
+from tensorkeep.mxnet._update_rules import Scaling
 from tensorkeep.mxnet.base import MXNetError, claim
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
-from tensorkeep.mxnet.optimizer._rules import Scaling
 
 __all__ = ["Optimizer", "check", "half", "listed", "register", "tensor", "zeros"]
 

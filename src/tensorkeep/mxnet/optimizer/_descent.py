@@ -9,12 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
+from tensorkeep.mxnet import _update_rules as _rules
 from tensorkeep.mxnet._dtypes import NAMES
 from tensorkeep.mxnet._invoke import invoke
 from tensorkeep.mxnet._registry import get
 from tensorkeep.mxnet.base import claim
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
-from tensorkeep.mxnet.optimizer import _rules
 from tensorkeep.mxnet.optimizer._base import Optimizer, check, half, listed, register, tensor, zeros
 
 __all__ = ["DCASGD", "LARS", "LBSGD", "NAG", "SGD", "SGLD", "Signum", "Test", "ccSGD"]

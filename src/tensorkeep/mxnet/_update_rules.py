@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "Scaling", "adam", "f32", "ftml", "ftrl", "lamb_direction", "lamb_step", "lars_rate", "nag", "rest", "rmsprop",
+    "Scaling", "adam", "f32", "ftml", "ftrl", "lamb_direction", "lamb_step", "lars_rate", "moments", "nag", "rest", "rmsprop",
     "rmsprop_centered", "scaled", "sgd", "signsgd", "signum", "times",
 ]  # fmt: skip
 
@@ -98,14 +98,18 @@ def signum(
     weight.mul_(1 - times(lr, wd_lh, weight)).add_(torch.sign(momentum), alpha=f32(lr))
 
 
+def moments(step: Tensor, mean: Tensor, var: Tensor, beta1: float, beta2: float) -> None:
+    """The running means of a gradient and of its square."""
+    mean.mul_(f32(beta1)).add_(step, alpha=rest(beta1, mean))
+    var.mul_(f32(beta2)).addcmul_(step, step, value=rest(beta2, var))
+
+
 def adam(
     weight: Tensor, grad: Tensor, mean: Tensor, var: Tensor, lr: float, wd: float, beta1: float, beta2: float,
     epsilon: float, scaling: Scaling,
 ) -> None:  # fmt: skip
     """Adam without the correction of the bias, which is in lr."""
-    step = scaled(grad, scaling, wd, weight)
-    mean.mul_(f32(beta1)).add_(step, alpha=rest(beta1, weight))
-    var.mul_(f32(beta2)).addcmul_(step, step, value=rest(beta2, weight))
+    moments(scaled(grad, scaling, wd, weight), mean, var, beta1, beta2)
     weight.addcdiv_(mean, var.sqrt().add_(f32(epsilon)), value=-f32(lr))
 
 
@@ -172,9 +176,7 @@ def lamb_direction(
     t: int, bias_correction: bool, scaling: Scaling,
 ) -> Tensor:  # fmt: skip
     """Where LAMB goes (You et al., arXiv:1904.00962, the first phase): a new tensor; the states change."""
-    step = scaled(grad, scaling)
-    mean.mul_(f32(beta1)).add_(step, alpha=rest(beta1, weight))
-    var.mul_(f32(beta2)).addcmul_(step, step, value=rest(beta2, weight))
+    moments(scaled(grad, scaling), mean, var, beta1, beta2)
     first, second = mean, var
     if bias_correction:
         first = mean / rest(f32(beta1) ** t, weight)
