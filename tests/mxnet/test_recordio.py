@@ -105,7 +105,7 @@ def test_index(tmp_path: Path) -> None:
     assert Path(paths[0]).read_text() == "a\t0\nb\t16\nc\t32\n"
     assert [reader.read_idx(key) for key in ("c", "a", "b")] == [b"ccccc", b"aaaaa", b"bbbbb"]
     assert reader.keys == ["a", "b", "c"]
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="d"):
         reader.read_idx("d")
 
 
@@ -133,7 +133,7 @@ def test_damaged_files_are_refused(data: bytes, text: str, tmp_path: Path) -> No
 
 def test_refusals(tmp_path: Path) -> None:
     """Files that are not there, other flags, another process, a broken index."""
-    with pytest.raises(MXNetError, match='LocalFileSystem: Open ".*none": No such file or directory'):
+    with pytest.raises(MXNetError, match=r'LocalFileSystem: Open ".*none": No such file or directory'):
         recordio.MXRecordIO(str(tmp_path / "none"), "r")
     with pytest.raises(MXNetError, match="No such file or directory"):
         recordio.MXRecordIO(str(tmp_path / "no" / "where"), "w")
