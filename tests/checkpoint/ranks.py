@@ -520,6 +520,15 @@ def dcp_load(folder: Path, rank: int, size: int) -> Any:
     return {"losses": [run.step(1), run.step(2)], "epoch": state["epoch"], "notes": repr(state["notes"]), "bad": bad}
 
 
+@case
+def dcp_read(folder: Path, rank: int, size: int) -> Any:
+    import torch.distributed.checkpoint as dcp
+
+    import tensorkeep as tk
+
+    dcp.load({"tensors": placed(size, blank=True)["tensors"]}, storage_reader=tk.TensorkeepReader(folder))
+
+
 def serve() -> None:
     import torch.distributed.checkpoint
     import torch.distributed.fsdp

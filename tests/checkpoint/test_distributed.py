@@ -99,7 +99,26 @@ def test_a_damaged_part_is_seen_by_everybody(ranks: Server, tmp_path: Path) -> N
         tk.Checkpointer(tmp_path, signals=False).load(3)
     with pytest.raises(tk.CorruptFileError, match=r"tensors\.cube"):
         tk.convert(folder, tmp_path / "whole.safetensors")
+    found = ranks.run("dcp_read", 2, folder)
+    assert all("'tensors.cube from [0, 0, " in each["error"] for each in found)
     assert np.array_equal(tk.load(folder, only="tensors.plain")["tensors"]["plain"], wholes()["plain"].numpy())
+
+
+@pytest.mark.parametrize(
+    ("boxes", "whole"),
+    [
+        ({(0, 0): (2, 3), (2, 0): (1, 3)}, True),
+        ({(0, 0): (3, 2), (0, 2): (3, 1)}, True),
+        ({(0, 0): (2, 3)}, False),  # a part is missing
+        ({(0, 0): (2, 3), (1, 0): (1, 3)}, False),  # as many elements, one row twice
+        ({(0, 0): (2, 3), (2, 0): (2, 3)}, False),  # beyond the end
+    ],
+)
+def test_parts_must_make_up_the_whole(boxes: dict[tuple[int, ...], tuple[int, ...]], whole: bool) -> None:
+    """Each element once: what does not is refused before a byte is written."""
+    from tensorkeep.checkpoint._agree import _tiles
+
+    assert _tiles((3, 3), boxes) is whole
 
 
 def test_training_goes_on_with_the_same_losses_on_other_ranks(ranks: Server, tmp_path: Path) -> None:
