@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -439,6 +440,7 @@ def simple_bind(
     except MXNetError as err:
         listed = "".join(f"{name}: {shape}\n" for name, shape in given.items())
         raise RuntimeError(f"simple_bind error. Arguments:\n{listed}{err}") from err
+    _warn_of_dense(arguments, stype_dict or {})
     shared = set(shared_arg_names or ())
     old_args = shared_exec.arg_dict if shared_exec is not None else {}
     old_grads = shared_exec.grad_dict if shared_exec is not None else {}
@@ -456,6 +458,21 @@ def simple_bind(
             grads.append(None if request == "null" else _zeros(shape, dtype, place))
     aux = [_shared(old_aux.get(n.name), shapes[id(n)], dtypes[id(n)], places[id(n)]) for n in auxiliary]
     return Executor(runner, symbol.__copy__(), ctx, grad_req, group2ctx)._fill(args, grads, aux, requests)
+
+
+_SPARSE = {"1": "row_sparse", "2": "csr"}
+
+
+def _warn_of_dense(arguments: list[Node], stypes: Mapping[str, str]) -> None:
+    wanted = {
+        node.name: stypes.get(node.name, _SPARSE.get(node.attrs.get("__storage_type__", ""))) for node in arguments
+    }
+    listed = ", ".join(f"{name} ({stype})" for name, stype in wanted.items() if stype not in (None, "default"))
+    if listed:
+        warnings.warn(
+            f"Executors of tensorkeep hold dense arrays. Dense instead of sparse, with the same values: {listed}",
+            stacklevel=4,
+        )
 
 
 def _shared(old: Any, shape: tuple[int, ...], dtype: str, ctx: Context) -> Any:

@@ -245,3 +245,15 @@ def test_arrays_lie_where_their_group_does() -> None:
     assert [str(array.context) for array in executor.arg_arrays] == ["cpu(1)", "cpu(2)"]
     assert [str(array.context) for array in executor.grad_arrays] == ["cpu(1)", "cpu(2)"]
     assert executor.forward(a=mx.nd.ones((2,)), b=mx.nd.ones((2,)))[0].asnumpy().tolist() == [3.0, 3.0]
+
+
+def test_sparse_variables_are_dense_in_executors() -> None:
+    """The values are MXNet's; a warning says that they take the memory of dense ones."""
+    sym = mx.sym
+    data = sym.var("data", stype="csr")
+    product = sym.sparse.dot(data, sym.var("w"))
+    with pytest.warns(UserWarning, match=r"Dense instead of sparse.*: data \(csr\), w \(row_sparse\)$") as seen:
+        executor = product.simple_bind(mx.cpu(), data=(2, 3), w=(3, 2), stype_dict={"w": "row_sparse"})
+
+    assert seen[0].filename == __file__
+    assert {name: array.stype for name, array in executor.arg_dict.items()} == {"data": "default", "w": "default"}
