@@ -36,7 +36,9 @@ def test_trace_holds_what_ran(tmp_path: Path) -> None:
     assert next(event for event in trace if event["name"] == "steps")["args"] == {"steps": 3}
     assert table.startswith("Profile Statistics.")
     assert "my task" in table
-    assert rows["Time"]["operator"]["my task"]["count"] == 1
+    assert rows["Time"]["operator"]["my task"]["Count"] == 1
+    assert set(rows) == {"Time", "Memory", "Unit"}
+    assert set(rows["Time"]["operator"]["my task"]) == {"Count", "Total", "Min", "Max", "Avg"}
     assert "my task" not in profiler.dumps()
 
 

@@ -157,7 +157,9 @@ def dumps(reset: bool = False, format: str = "table", sort_by: str = "total", as
         _PROFILE.finished.clear()
         _PROFILE.marks.clear()
     if format == "json":
-        return json.dumps({"Time": {"operator": {str(row.pop("name")): row for row in rows}}, "Unit": {"Time": "ms"}})
+        operators = {str(row.pop("name")): {key.capitalize(): value for key, value in row.items()} for row in rows}
+        # torch's profile of memory is not asked for, so that there is none; MXNet's readers look for the key.
+        return json.dumps({"Time": {"operator": operators}, "Memory": {}, "Unit": {"Time": "ms", "Memory": "kB"}})
     lines = ["Profile Statistics.", f"{'Name':40}{'Total Count':>14}{'Time (ms)':>14}{'Min':>12}{'Max':>12}{'Avg':>12}"]
     for row in rows:
         numbers = "".join(f"{row[key]:12.4f}" for key in ("min", "max", "avg"))
