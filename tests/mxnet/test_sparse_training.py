@@ -201,3 +201,15 @@ def test_variables_can_be_marked_again() -> None:
         y.backward()
 
         assert gradient.asnumpy().tolist() == [[3, 3], [3, 3]]
+
+
+def test_sums_of_squares_of_rows() -> None:
+    """Rows of one number where the axis is kept, else a dense array."""
+    rows = nd.array([[1, 2], [0, 0], [3, 4]]).tostype("row_sparse")
+    kept = nd._internal._square_sum(rows, axis=1, keepdims=True)
+    columns = nd._internal._square_sum(rows, axis=0)
+
+    assert (kept.stype, kept.asnumpy().tolist(), kept.indices.asnumpy().tolist()) == (
+        "row_sparse", [[5], [0], [25]], [0, 2],
+    )  # fmt: skip
+    assert (columns.stype, columns.asnumpy().tolist()) == ("default", [10, 20])

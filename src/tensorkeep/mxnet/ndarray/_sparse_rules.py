@@ -226,6 +226,16 @@ def _take(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
     return from_parts("csr", tuple(found._t.shape), *csr_parts(found._t, mask._t.to(torch.bool)), ctx=array._ctx)
 
 
+def _squares(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
+    """The sums of the squares of stored rows, as rows of one number where the axis is kept."""
+    array, given = inputs[0], op.complete(attrs)
+    if not isinstance(array, RowSparseNDArray) or given["axis"] != (1,) or not given["keepdims"]:
+        return None
+    values, indices = array._parts
+    sums = values.square().sum(1, keepdim=True)
+    return from_parts("row_sparse", (array._shape[0], 1), sums, indices, ctx=array._ctx)
+
+
 def _dot(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
     """A CSR matrix times a dense one without the zeros; the transposed matrix times anything gives a row_sparse array."""
     left, right = inputs
@@ -253,6 +263,7 @@ def _dot(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
 
 
 _RULES: dict[str, Callable[[Operator, list[Any], dict[str, Any]], Any]] = {
+    "_square_sum": _squares,
     "zeros_like": _zeros_like, "elemwise_add": _joined, "elemwise_sub": _joined, "_grad_add": _joined,
     "add_n": _rows_joined, "elemwise_mul": _product, "broadcast_mul": _first_product, "broadcast_div": _first_product,
     "slice": _slice, "Concat": _concat, "dot": _dot, "take": _take,
