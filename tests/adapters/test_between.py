@@ -441,3 +441,22 @@ def test_files_without_room_for_the_layout_go_back_where_they_came_from(tmp_path
 
     assert report.layout == ""
     assert np.array_equal(np.asarray(second.layers[0].kernel), np.asarray(first.layers[0].kernel))
+
+
+def test_names_are_proposed_across_frameworks(tmp_path: Path) -> None:
+    """Kernels have other axes: their sizes pair them, and the rules load with equal outputs."""
+    pytest.importorskip("scipy")
+    keras = pytest.importorskip("keras")
+    layers = keras.layers
+    model = drawn(
+        keras.Sequential([layers.Input((4,)), layers.Dense(6, name="hidden"), layers.Dense(3, name="output")])
+    )
+    net = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3))
+    tk.save_parameters(model, tmp_path / "k.safetensors")
+
+    proposal = tk.match(net, tmp_path / "k.safetensors")
+    tk.load_parameters(net, tmp_path / "k.safetensors", rename=proposal.rules)
+
+    assert proposal.rules["hidden.kernel"] == "0.weight"
+    x = np.ones((2, 4), np.float32)
+    np.testing.assert_allclose(run(net, x), np.asarray(model(x)), **CLOSE)

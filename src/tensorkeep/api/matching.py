@@ -10,6 +10,7 @@ from tensorkeep.adapters import find
 from tensorkeep.api.loading import Source
 from tensorkeep.api.loading import open as open_file
 from tensorkeep.api.parameters import load_parameters
+from tensorkeep.api.planning import layout_of
 from tensorkeep.core.loadreport import LoadReport
 from tensorkeep.core.tensorfile import TensorFile
 from tensorkeep.errors import MismatchError
@@ -36,10 +37,18 @@ def match(model: Any, path: Source) -> Match:
     if isinstance(model, (str, os.PathLike)):
         with open_file(model) as target:
             wanted = {name: tuple(tensor.shape) for name, tensor in target.items()}
+            layout = layout_of(target)[0]
     else:
-        wanted = {slot.name: slot.shape for slot in find(model).slots(model)}
+        adapter = find(model)
+        wanted = {slot.name: slot.shape for slot in adapter.slots(model)}
+        layout = adapter.layout
     with open_file(path) as file:
-        return propose(wanted, {name: tuple(tensor.shape) for name, tensor in file.items()})
+        theirs = {name: tuple(tensor.shape) for name, tensor in file.items()}
+        source = layout_of(file)[0]
+    if source and layout and source != layout:  # axes lie otherwise: sizes tell, not their order
+        wanted = {name: tuple(sorted(shape)) for name, shape in wanted.items()}
+        theirs = {name: tuple(sorted(shape)) for name, shape in theirs.items()}
+    return propose(wanted, theirs)
 
 
 def graft(
