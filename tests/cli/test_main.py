@@ -43,7 +43,7 @@ def test_each_command_is_there_and_has_help(name: str) -> None:
     module = importlib.import_module(f"tensorkeep.cli.{_main.COMMANDS[name][0]}")
     result = CliRunner().invoke(_main.cli, [name, "--help"])
 
-    assert getattr(module, name).name == name
+    assert getattr(module, name.replace("-", "_")).name == name
     assert result.exit_code == 0
     assert f"Usage: cli {name}" in result.output or f"Usage: tkeep {name}" in result.output
 
