@@ -172,3 +172,8 @@ def test_rows_of_several_keys_are_pulled() -> None:
     store.row_sparse_pull(["a", "b"], out=outs, row_ids=[[nd.array([0]), nd.array([1])], [nd.array([2])] * 2])
 
     assert [[out.indices.asnumpy().tolist() for out in row] for row in outs] == [[[0], [1]], [[2], [2]]]
+
+
+def test_capabilities_of_the_test_store_can_be_asked_of_its_class() -> None:
+    assert mx.kv.create("teststore").is_capable("optimizer") is False
+    assert type(mx.kv.create("teststore")).is_capable("optimizer") is False

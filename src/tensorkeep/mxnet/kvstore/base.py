@@ -95,8 +95,9 @@ class TestStore(KVStoreBase):
         for each in targets:
             each[:] = total
 
-    def is_capable(self, capability: str) -> bool:
-        """It has no optimizer."""
+    @staticmethod
+    def is_capable(capability: str) -> bool:
+        """It has no optimizer; also asked of the class."""
         if capability.lower() == KVStoreBase.OPTIMIZER:
             return False
         raise ValueError(f"Unknown capability: {capability}")
