@@ -87,7 +87,9 @@ def invoke(op: Operator, inputs: Sequence[Any], attrs: dict[str, Any] | None, ou
             # what was computed from recorded arrays, so views of that are kept.
             if op.view and (tensors[0].is_leaf or not tensors[0].requires_grad):
                 found = _copied(found) if type(found) is _Tensor else tuple([_copied(item) for item in found])
-            if shadows or not (found if type(found) is _Tensor else found[0 if op.hides else -1]).requires_grad:
+            if (type(found) is _Tensor or found) and (
+                shadows or not (found if type(found) is _Tensor else found[0 if op.hides else -1]).requires_grad
+            ):
                 found = follow(op, tensors, given, found)
         except (RuntimeError, ValueError, IndexError, TypeError) as err:
             raise _translated(op, inputs, attrs, err) from err

@@ -17,7 +17,7 @@ _BY_ALL = frozenset(("AdaDelta", "Adamax", "DCASGD", "FTML", "Ftrl", "Nadam", "R
 """They take a dense weight, and the gradient's other rows for zeros. Source of all: MXNet 1.9.1, asked one by one."""
 
 
-def update_sparsely(optimizer: Any, index: Any, weight: NDArray, grad: NDArray, state: Any) -> bool:
+def update_sparsely(optimizer: Any, index: Any, weight: NDArray, grad: Any, state: Any) -> bool:
     """Update a weight where it or its gradient is sparse; False where the optimizer has no rule for that."""
     name = type(optimizer).__name__
     sparse = weight.stype != "default"
