@@ -155,7 +155,10 @@ def _while(mx: Any) -> Any:
     w = mx.sym.var("w")
     z = mx.sym.exp(w)
     outputs, variables = mx.sym.contrib.while_loop(
-        lambda i, s: i <= w, lambda i, s: ([i * w], [i + w, s * z]), (mx.sym.var("i"), mx.sym.var("s")), max_iterations=3
+        lambda i, s: i <= w,
+        lambda i, s: ([i * w], [i + w, s * z]),
+        (mx.sym.var("i"), mx.sym.var("s")),
+        max_iterations=3,
     )
     return mx.sym.Group([*outputs, *variables])
 
