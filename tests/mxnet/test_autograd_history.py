@@ -185,3 +185,12 @@ def test_no_shadow_outlives_its_array() -> None:
 
     assert held == 2
     assert len(shadows) == before
+
+
+def test_operators_without_outputs_are_recorded_as_nothing() -> None:
+    """reset_arrays gives nothing back, also while whole numbers are recorded."""
+    x, other = leaf(1, 2), leaf(3, 4, dtype="int32")
+    with ag.record():
+        nd.reset_arrays(x, num_arrays=1)
+
+    assert (numbers(x), numbers(other)) == ([0, 0], [3, 4])

@@ -22,7 +22,7 @@ from tensorkeep.mxnet._state import state
 if TYPE_CHECKING:
     from tensorkeep.mxnet._registry import Operator
 
-__all__ = ["below", "carried", "clock", "collect", "follow", "forget", "mark_leaf", "shadow", "shadows"]
+__all__ = ["below", "carried", "clock", "collect", "follow", "forget", "mark_leaf", "shadow", "shadows", "stops"]
 
 _Tensor = torch.Tensor
 
@@ -137,6 +137,11 @@ def _linked(tensor: torch.Tensor, leaves: dict[int, torch.Tensor]) -> torch.Tens
     return found
 
 
+def stops(op: Operator, outputs: Sequence[torch.Tensor]) -> bool:
+    """Whether outputs that callers get have no gradient; the last ones are those without (the indices of topk)."""
+    return bool(outputs) and not outputs[0 if op.hides else -1].requires_grad
+
+
 def follow(op: Operator, tensors: Sequence[torch.Tensor], given: dict[str, Any], found: Any) -> Any:
     """What an operator gave while recording, with the history that torch left out.
 
@@ -144,6 +149,8 @@ def follow(op: Operator, tensors: Sequence[torch.Tensor], given: dict[str, Any],
         tensors, given: what it was called with.
         found: a tensor, or a tuple of all outputs.
     """
+    if getattr(op.fn, "unrecorded", False):
+        return found
     twins = [shadow(tensor) for tensor in tensors] if shadows else []
     sources = [t for t in (*tensors, *[twin for twin in twins if twin is not None]) if t.requires_grad]
     if not sources:

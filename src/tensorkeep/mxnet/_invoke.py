@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tensorkeep.mxnet._dtypes import NAMES
-from tensorkeep.mxnet._history import follow, shadow, shadows
+from tensorkeep.mxnet._history import follow, shadow, shadows, stops
 from tensorkeep.mxnet._registry import Operator
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
@@ -87,9 +87,7 @@ def invoke(op: Operator, inputs: Sequence[Any], attrs: dict[str, Any] | None, ou
             # what was computed from recorded arrays, so views of that are kept.
             if op.view and (tensors[0].is_leaf or not tensors[0].requires_grad):
                 found = _copied(found) if type(found) is _Tensor else tuple([_copied(item) for item in found])
-            if (type(found) is _Tensor or found) and (
-                shadows or not (found if type(found) is _Tensor else found[0 if op.hides else -1]).requires_grad
-            ):
+            if shadows or (not found.requires_grad if type(found) is _Tensor else stops(op, found)):
                 found = follow(op, tensors, given, found)
         except (RuntimeError, ValueError, IndexError, TypeError) as err:
             raise _translated(op, inputs, attrs, err) from err

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tensorkeep.mxnet._history import follow, shadows
+from tensorkeep.mxnet._history import follow, shadows, stops
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.symbol._control_flow import OPERATORS as CONTROL_FLOW
@@ -152,7 +152,7 @@ class Runner:
         Args:
             device: where operators that take no inputs make their results; by default where the values are.
             monitor: called with the name and value of every output of every operator (with `monitor_all` of their
-                inputs too).
+                inputs too), and in backward() with the gradients of their inputs.
         Raises:
             MXNetError: a value is missing; an operator refuses its inputs: the node's name is in the text.
         """
@@ -193,16 +193,17 @@ class Runner:
                 if step.device:
                     given["device"] = device
             taken = [slots[at] for at in step.take]
-            if monitor is not None and monitor_all:
-                _show_inputs(step.node, taken, monitor)
+            if monitor is not None:
+                if monitor_all:
+                    _show_inputs(step.node, taken, monitor)
+                taken = _watched(step.node, taken, monitor)
             try:
                 found = step.fn(*taken, **given)
             except FAILURES as err:
                 raise _located(step, taken, err) from err
-            if recording and step.op is not None:
-                last: Any = found if type(found) is _Tensor else found[0 if step.op.hides else -1]
-                if shadows or not last.requires_grad:
-                    found = follow(step.op, taken, given, found)
+            if recording and (op := step.op) is not None:
+                outputs: Any = (found,) if type(found) is _Tensor else found
+                found = follow(op, taken, given, found) if shadows or stops(op, outputs) else found
             if type(found) is _Tensor:
                 slots[step.put[0]] = found
             else:
@@ -263,6 +264,32 @@ def _show_inputs(node: Node, taken: list[torch.Tensor], monitor: Monitor) -> Non
         if source.is_variable:
             monitor(source.name, tensor)
         monitor(f"{node.name}_{name}", tensor)
+
+
+_PASSING = frozenset({"elemwise_add", "add_n"})
+"""What they give back is the gradient that they got: MXNet has no operator for it."""
+
+
+def _watched(node: Node, taken: list[torch.Tensor], monitor: Monitor) -> list[torch.Tensor]:
+    """The inputs, whose gradients the monitor will be shown when backward() has them."""
+    if node.op in _PASSING:
+        return taken
+    return [
+        _shown_backward(tensor, f"{node.name}_backward_output{i if len(taken) > 1 else ''}", monitor)
+        for i, tensor in enumerate(taken)
+    ]
+
+
+def _shown_backward(tensor: torch.Tensor, name: str, monitor: Monitor) -> torch.Tensor:
+    if not tensor.requires_grad:
+        return tensor
+    found = tensor.view_as(tensor)  # other operators' shares of the gradient are not in it
+
+    def show(gradient: torch.Tensor) -> None:
+        monitor(name, gradient)
+
+    found.register_hook(show)
+    return found
 
 
 def _located(step: _Step, taken: list[torch.Tensor], err: Exception) -> Exception:

@@ -251,7 +251,10 @@ class Executor:
             target.copy_(gradient)
 
     def set_monitor_callback(self, callback: Callable[[str, Any], None], monitor_all: bool = False) -> None:
-        """Call `callback(name, array)` for every output (with monitor_all every input too) of each operator."""
+        """Call `callback(name, array)` for every output (with monitor_all every input too) of each operator.
+
+        In backward() it is called for the gradient of each input, `fc_backward_output0`, where one is computed.
+        """
         self._monitor, self._monitor_all = callback, bool(monitor_all)
 
     # -- other arrays, other shapes

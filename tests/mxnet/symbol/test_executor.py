@@ -257,3 +257,20 @@ def test_sparse_variables_are_dense_in_executors() -> None:
 
     assert seen[0].filename == __file__
     assert {name: array.stype for name, array in executor.arg_dict.items()} == {"data": "default", "w": "default"}
+
+
+def test_a_monitor_sees_gradients_in_backward() -> None:
+    """Those of each operator's inputs, where they are asked for, under MXNet's names."""
+    net = mx.sym.FullyConnected(mx.sym.var("data"), num_hidden=2, name="fc")
+    out = mx.sym.LinearRegressionOutput(net, mx.sym.var("label"), name="out")
+    module = mx.mod.Module(out, label_names=["label"])
+    module.bind([("data", (2, 3))], [("label", (2, 2))])
+    module.init_params(mx.init.One())
+    monitor = mx.mon.Monitor(1, pattern=".*backward.*", sort=True)
+    module.install_monitor(monitor)
+    monitor.tic()
+    module.forward_backward(mx.io.DataBatch([mx.nd.ones((2, 3))], [mx.nd.zeros((2, 2))]))
+
+    assert monitor.toc() == [
+        (1, "fc_backward_output1", "3.0\t"), (1, "fc_backward_output2", "3.0\t"), (1, "out_backward_output0", "1.5\t"),
+    ]  # fmt: skip

@@ -26,7 +26,9 @@ _Fn = TypeVar("_Fn", bound=Callable[..., Any])
 
 def unrecorded(fn: _Fn) -> _Fn:
     """The function, outside of what autograd records: updates have no gradient."""
-    return torch.no_grad()(fn)
+    made: Any = torch.no_grad()(fn)
+    made.unrecorded = True
+    return made
 
 
 def clipped(grad: Tensor, rescale_grad: float, clip_gradient: float) -> Tensor:
