@@ -142,3 +142,16 @@ def test_without_pillow_the_error_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'tensorkeep\[image\]'"):
         mx.image.imdecode(b"x")
+
+
+def test_double_pictures_are_resized() -> None:
+    """Numbers of MXNet 1.9.1; the weights are float32 there."""
+    picture = mx.nd.array(np.arange(12).reshape(3, 4, 1) / 7, dtype="float64")
+    found = mx.image.imresize(picture, 3, 2)
+
+    assert found.dtype is np.float64
+    wanted = [
+        [0.16666666524750845, 0.3571428571428571, 0.5476190362657819],
+        [1.0238095096179416, 1.2142857142857142, 1.404761893408639],
+    ]
+    assert found.asnumpy()[:, :, 0].tolist() == wanted

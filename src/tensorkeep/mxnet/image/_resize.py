@@ -26,7 +26,7 @@ def resize(image: Array, width: int, height: int, interp: int) -> Array:
     """A new array (height, width, channels).
 
     Args:
-        image: (h, w, channels), uint8 or float32.
+        image: (h, w, channels), uint8, float32 or float64.
         interp: 0 nearest, 1 bilinear, 2 cubic over 4x4, 3 area, 4 Lanczos over 8x8.
     Raises:
         MXNetError: the size or the method is none.
@@ -53,7 +53,7 @@ def resize(image: Array, width: int, height: int, interp: int) -> Array:
         across = _held(across)
     if image.dtype == np.uint8:
         return _fixed(image, down, across)
-    return _applied(_applied(image.astype(np.float32), across, 1), down, 0).astype(image.dtype)
+    return _applied(_applied(image, across, 1), down, 0).astype(image.dtype)
 
 
 def _places(old: int, new: int) -> tuple[Array, Array]:

@@ -86,8 +86,10 @@ def imresize(src: Any, w: int, h: int, interp: int = 1, out: Any = None) -> Any:
         interp: 0 nearest, 1 bilinear, 2 cubic, 3 area, 4 Lanczos.
     """
     kind = src._t.dtype
-    if kind not in (torch.uint8, torch.float32):
-        raise MXNetError(f"imresize takes uint8 and float32 pictures, this one is {kind}".replace("torch.", ""))
+    if kind not in (torch.uint8, torch.float32, torch.float64):
+        raise MXNetError(
+            f"imresize takes uint8, float32 and float64 pictures, this one is {kind}".replace("torch.", "")
+        )
     if src.ndim != 3:
         raise MXNetError(f"Only support decoding images with 3 dimensions (height, width, channels), got {src.shape}")
     return _given(_wrapped(resize(src.asnumpy(), w, h, interp)), out)
