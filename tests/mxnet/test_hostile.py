@@ -103,6 +103,12 @@ GRAPHS = {
         .replace('[[1, 0, 0]], "name"', '[[0, 0, 0]], "name"'),
         "no tuple of integers|circle",
     ),
+    "a loop of a trillion outputs": (
+        (GOLDEN / "sym" / "while_loop-symbol.json")
+        .read_text()
+        .replace('"num_out_data": "1"', '"num_out_data": "1000000000000"'),
+        "num_out_data is 1000000000000, its body has",
+    ),
     "a loop without a body": (graph(call("_foreach", [0, 0, 0])), "z"),
 }
 

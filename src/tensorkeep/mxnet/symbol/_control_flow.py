@@ -39,6 +39,16 @@ def _number(node: Node, key: str) -> int:
     return found[0]
 
 
+def _data_outputs(node: Node) -> int:
+    """How many outputs of the last body are stacked; the others are states."""
+    found = _number(node, "num_out_data")
+    if not 0 <= found <= len(node.subgraphs[-1]):
+        raise MXNetError(
+            f"{node.op} {node.name}: num_out_data is {found}, its body has {len(node.subgraphs[-1])} outputs."
+        )
+    return found
+
+
 def _places(node: Node, key: str, body: list[Entry], limit: int) -> list[int]:
     """Positions, one for each variable of a body."""
     found = _numbers(node, key)
@@ -98,7 +108,7 @@ def _foreach(node: Node, runs: Sequence[Run]) -> Callable[..., tuple[torch.Tenso
     (body,) = runs
     places = _foreach_places(node)
     n_data, n_states = len(_numbers(node, "in_data_locs")), len(_numbers(node, "in_state_locs"))
-    n_out = _number(node, "num_out_data")
+    n_out = _data_outputs(node)
 
     def run(*tensors: torch.Tensor, is_train: bool) -> tuple[torch.Tensor, ...]:
         data, rest = tensors[:n_data], list(tensors[n_data:])
@@ -119,8 +129,11 @@ def _while_loop(node: Node, runs: Sequence[Run]) -> Callable[..., tuple[torch.Te
     count = len(node.inputs)
     asked = _places(node, "cond_input_locs", node.subgraphs[0], count)
     taken = _places(node, "func_input_locs", node.subgraphs[1], count)
-    loop = [taken[at] for at in _numbers(node, "func_var_locs")]
-    n_out, limit = _number(node, "num_out_data"), _number(node, "max_iterations")
+    changed = _numbers(node, "func_var_locs")
+    if not all(0 <= at < len(taken) for at in changed):
+        raise MXNetError(f"_while_loop {node.name}: its func_var_locs do not fit the variables of its body.")
+    loop = [taken[at] for at in changed]
+    n_out, limit = _data_outputs(node), _number(node, "max_iterations")
 
     def run(*tensors: torch.Tensor, is_train: bool) -> tuple[torch.Tensor, ...]:
         values = list(tensors)
@@ -141,8 +154,8 @@ def _while_loop(node: Node, runs: Sequence[Run]) -> Callable[..., tuple[torch.Te
         stacked = []
         for kept in found:
             # What a step did not reach is zero: the outputs always have max_iterations rows.
-            kept += [torch.zeros_like(kept[0])] * (limit - len(kept))
-            stacked.append(torch.stack(kept))
+            rest = kept[0].new_zeros((max(limit - len(kept), 0), *kept[0].shape))
+            stacked.append(torch.cat([torch.stack(kept), rest]))
         return (*stacked, *[values[at] for at in loop])
 
     return run
@@ -189,7 +202,7 @@ def body_facts(
         return [facts.get((id(n), i)) for n, i, _ in body]
 
     if node.op == "_foreach":
-        n_data, n_out = len(_numbers(node, "in_data_locs")), _number(node, "num_out_data")
+        n_data, n_out = len(_numbers(node, "in_data_locs")), _data_outputs(node)
         outs = through(node.subgraphs[0], _foreach_places(node), n_data)
         length = found[0]
         return found, [*[_stacked(rows, length, out) for out in outs[:n_out]], *outs[n_out:]]
@@ -204,7 +217,7 @@ def body_facts(
         found[inner[-1] + 1 :] = [fact or (1,) for fact in found[inner[-1] + 1 :]]
         return found, [*through(node.subgraphs[0], inner), (1,), (1,)]
     if node.op == "_while_loop":
-        n_out = _number(node, "num_out_data")
+        n_out = _data_outputs(node)
         through(node.subgraphs[0], _places(node, "cond_input_locs", node.subgraphs[0], count))
         outs = through(node.subgraphs[1], _places(node, "func_input_locs", node.subgraphs[1], count))
         limit = (_number(node, "max_iterations"),)
