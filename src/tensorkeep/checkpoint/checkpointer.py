@@ -509,6 +509,8 @@ class Checkpointer:
         entries = step.manifest.entries
         if entries.get(WHOLE) == "whole":
             return tree[WHOLE]
+        if not isinstance(tree, dict):
+            raise CorruptFileError(f"{step.path}: the state is no dict, as every saved one is. The step is damaged.")
         return {key: value for key, value in tree.items() if entries.get(str(key)) not in HIDDEN}
 
     def restore(self, state: Any = None, *, step: int | None = None, strict: bool = True) -> Step | None:

@@ -16,7 +16,7 @@ from tensorkeep.core.progress import advance
 from tensorkeep.core.tensor import Extent, Tensor
 from tensorkeep.core.tensorfile import TensorFile
 from tensorkeep.core.tree import decode
-from tensorkeep.errors import CorruptFileError, TensorkeepError
+from tensorkeep.errors import CorruptFileError, LimitError, TensorkeepError
 from tensorkeep.formats import Format
 from tensorkeep.formats._step_manifest import NAME, FileRecord, Manifest, Part, TensorRecord, read_manifest
 
@@ -98,8 +98,36 @@ def _tensor(record: TensorRecord, sources: Mapping[str, FileSource]) -> Tensor:
         raise CorruptFileError(
             f"the parts of a tensor of shape {list(record.shape)} hold {covered} elements. The step is damaged."
         )
+    _check_apart(record.parts)
     digest = _of_parts([part.hash for part in record.parts])
     return Tensor(record.shape, DType.of(record.dtype), array=_Parts(record, parts), digest=digest)
+
+
+MAX_COMPARISONS = 10_000_000
+"""Of the parts of a tensor with each other; those of a grid need about as many as there are parts along its other axes."""
+
+
+def _check_apart(parts: tuple[Part, ...]) -> None:
+    """Raise unless no two boxes overlap; with the right sum of elements they then cover the tensor."""
+    boxes = [part for part in parts if 0 not in part.shape]
+    if len(boxes) < 2:
+        return
+    axis = max(range(len(boxes[0].start)), key=lambda i: len({part.start[i] for part in boxes}), default=0)
+    active: list[Part] = []
+    left = MAX_COMPARISONS
+    for part in sorted(boxes, key=lambda part: part.start[axis : axis + 1]):
+        if part.start:
+            active = [other for other in active if other.start[axis] + other.shape[axis] > part.start[axis]]
+        left -= len(active)
+        if left < 0:
+            raise LimitError(f"more than {MAX_COMPARISONS} comparisons to see whether {len(boxes)} parts overlap.")
+        for other in active:
+            both = zip(part.start, part.shape, other.start, other.shape, strict=True)
+            if all(a < b + m and b < a + n for a, n, b, m in both):
+                raise CorruptFileError(
+                    f"the parts of a tensor at {list(other.start)} and {list(part.start)} overlap. The step is damaged."
+                )
+        active.append(part)
 
 
 def _of_parts(hashes: Sequence[str]) -> Digest:
@@ -204,10 +232,15 @@ def _open(folder: Path, unknown: str) -> TensorFile:
 def is_step(folder: Path) -> bool:
     """Whether a folder has a step's manifest."""
     try:
-        with (folder / NAME).open("rb") as file:
-            return b'"format": "tensorkeep-step"' in file.read(256)
-    except OSError:
+        source = FileSource(folder / NAME, follow=False)
+    except (TensorkeepError, OSError):  # a pipe, a link
         return False
+    try:
+        return b'"format": "tensorkeep-step"' in source.read(0, min(256, source.size))
+    except (TensorkeepError, OSError):
+        return False
+    finally:
+        source.close()
 
 
 FORMAT = Format(name="step", suffixes=(), open_folder=_open)
