@@ -13,6 +13,10 @@ from tensorkeep.mxnet.base import MXNetError
 def test_moveaxis_takes_any_sequence() -> None:
     assert nd.moveaxis(nd.zeros((1, 2, 3)), range(3), iter([2, 0, 1])).shape == (2, 3, 1)
 
+    for source, destination in (([0, 0], [0, 1]), ([0, 1], [1, -2])):
+        with pytest.raises(ValueError, match="repeated axis"):
+            nd.moveaxis(nd.zeros((1, 2, 3)), source, destination)
+
 
 def test_whole_numbers_do_not_take_recorded_values() -> None:
     """The history would be lost in silence."""

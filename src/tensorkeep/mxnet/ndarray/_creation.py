@@ -161,6 +161,8 @@ def moveaxis(tensor: NDArray, source: int | tuple[int, ...], destination: int | 
         raise ValueError(
             f"Destination should verify 0 <= destination < tensor.ndim ({ndim}).", f"Got {destination}"
         ) from err
+    if len(set(sources)) < len(sources) or len(set(targets)) < len(targets):
+        raise ValueError("repeated axis")
     if len(sources) != len(targets):
         raise ValueError("`source` and `destination` arguments must have the same number of elements")
     order = [axis for axis in range(ndim) if axis not in sources]
