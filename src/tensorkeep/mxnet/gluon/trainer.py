@@ -184,7 +184,7 @@ class Trainer:
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer."""
+        """What updates the Parameters, with its hyperparameters as they are now."""
         if isinstance(self._optimizer, opt.Optimizer):
             return self._optimizer
         raise UserWarning("Optimizer has not been initialized yet")

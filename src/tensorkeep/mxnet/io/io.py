@@ -53,7 +53,7 @@ class DataDesc(namedtuple("DataDesc", ["name", "shape"])):
 
 
 class DataBatch:
-    """A batch.
+    """What an iterator gives at each step: examples with their labels.
 
     Attributes:
         data, label: lists of arrays.

@@ -39,7 +39,7 @@ class PythonModule(BaseModule):
 
     @property
     def data_names(self) -> list[str]:
-        """The names of its data."""
+        """What its data are called, in the order in which batches hold them."""
         return self._data_names
 
     @property
