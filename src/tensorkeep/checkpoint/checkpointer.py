@@ -392,8 +392,6 @@ class Checkpointer:
                 stacklevel=5,
             )
 
-    # Waiting and closing
-
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the save that is under way; False when the time was not enough. From any thread; twice is fine.
 
@@ -424,6 +422,7 @@ class Checkpointer:
         self._close(together=True)
 
     def _close(self, *, together: bool) -> None:
+        self._saving.acquire()  # a thread that is saving comes first
         try:
             self.wait()
             if self._proving and self._last is not None and not self._exists(self._last[0]):
@@ -439,6 +438,7 @@ class Checkpointer:
             self._signals.remove()
             self._staging.release()
             self._lock.release()
+            self._saving.release()
 
     def __enter__(self) -> Checkpointer:
         return self
