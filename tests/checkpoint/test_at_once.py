@@ -205,3 +205,22 @@ def test_torch_dtypes_come_back(tmp_path: Path) -> None:
 
     for name, value in state.items():
         assert torch.equal(empty[name].float(), value.float()), name
+
+
+def test_an_object_that_fails_in_the_middle_of_a_restore_is_told(tmp_path: Path) -> None:
+    """Its own error, with a note on what the state is now; the step is untouched and restores elsewhere."""
+
+    class Broken:
+        def state_dict(self) -> dict[str, int]:
+            return {"n": 1}
+
+        def load_state_dict(self, state: dict[str, int]) -> None:
+            raise RuntimeError("no")
+
+    with tk.Checkpointer(tmp_path, signals=False) as ckpt:
+        ckpt.save(0, {"w": np.ones(2), "object": Broken()})
+        with pytest.raises(RuntimeError, match="no") as caught:
+            ckpt.restore({"w": np.zeros(2), "object": Broken()})
+
+        assert "0 of 1 objects are those of the step" in caught.value.__notes__[0]
+        assert ckpt.load(0)["object"] == {"n": 1}

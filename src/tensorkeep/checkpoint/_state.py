@@ -225,12 +225,22 @@ class Restore:
             raise MismatchError(f"The step does not fit the state; nothing was changed.\n{lines}")
 
     def carry_out(self) -> Any:
-        """Change the objects; the state, with plain values replaced."""
+        """Change the objects; the state, with plain values replaced.
+
+        Raises: what an object's own `load_state_dict` raises, with a note on what the state is then.
+        """
         from tensorkeep.storage.filling import read_into
 
         read_into([tensor for tensor, _ in self._work.reads], [memory for _, memory in self._work.reads])
-        for action in self._work.actions:
-            action()
+        for i, action in enumerate(self._work.actions):
+            try:
+                action()
+            except Exception as err:
+                err.add_note(
+                    f"Raised while the state was filled: the arrays and {i} of {len(self._work.actions)} objects are those of the "
+                    "step, the others are not. The step itself is untouched: make the state anew and restore again."
+                )
+                raise
         return self._made()
 
 
