@@ -75,6 +75,7 @@ def test_threads_that_save_take_turns(tmp_path: Path) -> None:
 @posix
 def test_a_fork_holds_no_lock_and_hears_signals_as_before(tmp_path: Path) -> None:
     """A worker may not save beside its parent, ends at SIGTERM, and does not keep the directory when the parent is gone."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever a library in this process left there
     ckpt = tk.Checkpointer(tmp_path)
     ckpt.save(0, {"w": np.zeros(3)})
     read, write = os.pipe()
@@ -95,6 +96,7 @@ def test_a_fork_holds_no_lock_and_hears_signals_as_before(tmp_path: Path) -> Non
     status = os.waitpid(child, 0)[1]
     os.close(read)
     os.close(write)
+    signal.signal(signal.SIGTERM, before)
 
     assert said == b"refused"
     assert [step.step for step in ckpt.steps()] == [0, 2]
