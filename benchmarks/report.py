@@ -101,7 +101,7 @@ def seconds(value: float) -> str:
 
 def table(title: str, timings: dict[str, Timing], size: int) -> str:
     """One row of measurements as a Markdown table; the ratios are to the first contender that is tensorkeep."""
-    base = timings.get("tensorkeep", Timing()).median
+    base = timings.get("tensorkeep", Timing()).median or math.nan  # nothing is a multiple of 0
     with_peaks = any(timing.peak for timing in timings.values())
     lines = [f"### {title}", ""] if title else []
     heads = [

@@ -1,6 +1,6 @@
 """Measure what training feels: saves in the background, saves of little change, restores, parameters into a model.
 
-    python -m benchmarks.training [--n 5] [--quick] [--rows blocked,lost,again,restore,parameters]
+    python -m benchmarks.training [--n 5] [--quick] [--rows blocked,lost,again,restore,parameters] [--write-docs]
 
 Every sample is a process of its own; the contenders take turns. The state is W2 (1.25 GB in 292 tensors) as torch tensors, as JAX
 arrays for Orbax. All saves end on the disk: where a library does not sync, its files and folders are synced after it.
@@ -9,240 +9,66 @@ arrays for Orbax. All saves end on the disk: where a library does not sync, its 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import _w, states
+from benchmarks import _w, report, states
+from benchmarks.savers import SAVERS, Saver, installed
 
+PAGE = report.CHECKOUT / "docs" / "benchmarks-training.md"
 TITLES = {
-    "blocked": "Save in the background: seconds that the loop is blocked (third save, all tensors changed)",
-    "lost": "Save in the background: loop time lost in all, until the step is durable",
-    "again": "Save again when 1 % of the bytes changed, durable",
-    "restore": "Restore into a state that is there, file in the page cache",
-    "parameters": "Parameters into a fresh torch model, file in the page cache",
+    "blocked": "Save in the background: how long the loop is blocked",
+    "lost": "Save in the background: loop time lost in all",
+    "again": "Save again when 1 % of the bytes changed",
+    "restore": "Restore into a state that is there",
+    "parameters": "Parameters into a torch model",
+}
+NOTES = {
+    "blocked": "The fourth save; all tensors have changed. Extra MB: the most that the process held during all four saves, over\n"
+    "the state itself, until the last one was on the disk.",
+    "lost": "What a loop of matrix multiplications in one thread loses from the start of a save until the loop ends, which is\n"
+    "longer than the save. The fourth save; all tensors have changed.",
+    "again": "Until the step is durable. The fourth save: each time the same 1 % of the bytes, in whole tensors, has changed.",
+    "restore": "The files are in the page cache. torch.load makes a second state and copies it.",
+    "parameters": "The file is in the page cache. tensorkeep checks the hash of every byte, the others check nothing.",
 }
 WARM = 3  # saves before the one that is measured: buffers are there, files are known
 LOOP_STEP = 384  # a square matrix multiplication is a step of the loop
 
 
-def sync_all(path: str) -> None:
-    """fsync of everything below a path, and of the folder it lies in."""
-    for folder, _, files in os.walk(path):
-        for name in (*files, "."):
-            sync_one(os.path.join(folder, name))
-    if os.path.isfile(path):
-        sync_one(path)
-    sync_one(os.path.dirname(path))
+# ---- rows: each runs in a process of its own
 
 
-def sync_one(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    os.fsync(fd)
-    os.close(fd)
-
-
-class Saver:
-    """A way to save in the background: `start` returns when the loop may go on, `finish` when the data are on the disk."""
-
-    background = True
-
-    def __init__(self, folder: str, state: dict[str, Any]) -> None:
-        self.folder = folder
-        self.state = state
-
-    def start(self, step: int) -> None:
-        raise NotImplementedError
-
-    def finish(self) -> None:
-        raise NotImplementedError
-
-    def touch(self, name: str) -> None:
-        """Change a tensor as a training step does."""
-        self.state[name] += 1
-
-    def restore(self, step: int) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Give everything back."""
-
-
-class Tensorkeep(Saver):
-    """tensorkeep's Checkpointer: hashed, durable, unchanged tensors for free."""
-
-    def __init__(self, folder: str, state: dict[str, Any]) -> None:
-        super().__init__(folder, state)
-        import tensorkeep as tk
-
-        options: Any = {"keep": tk.keep_last(2), "provenance": False, "generators": False, "signals": False}
-        self.checkpointer = tk.Checkpointer(folder, **options)
-        self.handle: Any = None
-
-    def start(self, step: int) -> None:
-        self.handle = self.checkpointer.save(step, {"model": self.state}, background=True)
-
-    def finish(self) -> None:
-        self.handle.wait()
-
-    def restore(self, step: int) -> None:
-        self.checkpointer.restore({"model": self.state}, step=step)
-
-    def close(self) -> None:
-        self.checkpointer.close()
-
-
-class TorchSave(Saver):
-    """torch.save in the loop, then fsync: what most scripts do, made durable."""
-
-    background = False
-
-    def start(self, step: int) -> None:
-        import torch
-
-        torch.save(self.state, self.path(step))
-        sync_all(self.path(step))
-
-    def finish(self) -> None:
-        pass
-
-    def path(self, step: int) -> str:
-        return os.path.join(self.folder, f"{step % 2}.pt")
-
-    def restore(self, step: int) -> None:
-        import torch
-
-        found = torch.load(self.path(step), weights_only=True)
-        for name, tensor in self.state.items():
-            tensor.copy_(found[name])
-
-
-class Dcp(Saver):
-    """torch.distributed.checkpoint.async_save, one process, gloo."""
-
-    def __init__(self, folder: str, state: dict[str, Any]) -> None:
-        super().__init__(folder, state)
-        import torch.distributed as dist
-
-        if not dist.is_initialized():
-            store = os.path.join(tempfile.mkdtemp(), "store")
-            dist.init_process_group("gloo", init_method=f"file://{store}", rank=0, world_size=1)
-        self.future: Any = None
-        self.last = 0
-
-    def start(self, step: int) -> None:
-        import torch.distributed.checkpoint as dcp
-
-        self.last = step
-        shutil.rmtree(self.path(step), ignore_errors=True)
-        self.future = dcp.async_save(dict(self.state), checkpoint_id=self.path(step))
-
-    def finish(self) -> None:
-        getattr(self.future, "upload_completion", self.future).result()
-        sync_all(self.path(self.last))
-
-    def path(self, step: int) -> str:
-        return os.path.join(self.folder, f"dcp-{step % 2}")
-
-    def restore(self, step: int) -> None:
-        import torch.distributed.checkpoint as dcp
-
-        dcp.load(dict(self.state), checkpoint_id=self.path(step))
-
-
-class Orbax(Saver):
-    """Orbax's AsyncCheckpointer on JAX arrays."""
-
-    def __init__(self, folder: str, state: dict[str, Any]) -> None:
-        import jax
-        import orbax.checkpoint as ocp
-
-        super().__init__(folder, {name: jax.device_put(tensor.numpy()) for name, tensor in state.items()})
-        self.saver = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler())
-        self.last = 0
-
-    def touch(self, name: str) -> None:
-        self.state[name] = (self.state[name] + 1).block_until_ready()
-
-    def start(self, step: int) -> None:
-        import orbax.checkpoint as ocp
-
-        self.last = step
-        self.saver.save(self.path(step), args=ocp.args.StandardSave(self.state), force=True)
-
-    def finish(self) -> None:
-        self.saver.wait_until_finished()
-        sync_all(self.path(self.last))
-
-    def path(self, step: int) -> str:
-        return os.path.join(self.folder, f"orbax-{step % 2}")
-
-    def restore(self, step: int) -> None:
-        import orbax.checkpoint as ocp
-
-        found = self.saver.restore(self.path(step), args=ocp.args.StandardRestore(self.state))
-        for array in found.values():
-            array.block_until_ready()
-
-
-class Memcpy(Saver):
-    """The limit: a copy into a buffer that is warm. It saves nothing."""
-
-    def __init__(self, folder: str, state: dict[str, Any]) -> None:
-        super().__init__(folder, state)
-        self.buffer = {name: tensor.clone() for name, tensor in state.items()}
-
-    def start(self, step: int) -> None:
-        for name, tensor in self.state.items():
-            self.buffer[name].copy_(tensor)
-
-    def finish(self) -> None:
-        pass
-
-    def restore(self, step: int) -> None:
-        for name, tensor in self.state.items():
-            tensor.copy_(self.buffer[name])
-
-
-SAVERS: dict[str, type[Saver]] = {
-    "tensorkeep": Tensorkeep,
-    "DCP async_save": Dcp,
-    "Orbax": Orbax,
-    "torch.save + fsync": TorchSave,
-    "limit: memcpy into a warm buffer": Memcpy,
-}
-
-
-# ---- rows: each runs in a process of its own and returns seconds
-
-
-def blocked(saver: Saver) -> float:
-    """Seconds until the loop may go on."""
-    for step in range(WARM):
+def blocked(saver: Saver, sample: _w.Sample) -> None:
+    """Until the loop may go on."""
+    memory = _w.Sample()
+    with memory:
+        for step in range(WARM):
+            change(saver, 1.0)
+            saver.start(step)
+            saver.finish()
         change(saver, 1.0)
-        saver.start(step)
+        begin = time.perf_counter()
+        saver.start(WARM)
+        sample.seconds = time.perf_counter() - begin
         saver.finish()
-    change(saver, 1.0)
-    begin = time.perf_counter()
-    saver.start(WARM)
-    seconds = time.perf_counter() - begin
-    saver.finish()
-    return seconds
+    sample.peak_extra = memory.peak_extra
 
 
-def lost(saver: Saver) -> float:
-    """Seconds that a loop of matrix multiplications takes longer because of one save."""
+def lost(saver: Saver, sample: _w.Sample) -> None:
+    """What a loop of matrix multiplications takes longer because of one save."""
     import torch
 
     torch.set_num_threads(1)
@@ -267,33 +93,31 @@ def lost(saver: Saver) -> float:
     loop(count)
     total = time.perf_counter() - begin
     saver.finish()
-    return max(0.0, total - plain)
+    sample.seconds = max(0.0, total - plain)
 
 
-def again(saver: Saver) -> float:
-    """Seconds for a durable save when 1 % of the bytes changed."""
+def again(saver: Saver, sample: _w.Sample) -> None:
+    """A durable save when 1 % of the bytes changed."""
     for step in range(WARM):
         change(saver, 0.01)
         saver.start(step)
         saver.finish()
     change(saver, 0.01)
-    begin = time.perf_counter()
-    saver.start(WARM)
-    saver.finish()
-    return time.perf_counter() - begin
+    with sample:
+        saver.start(WARM)
+        saver.finish()
 
 
-def restore(saver: Saver) -> float:
-    """Seconds to bring a saved state back into memory that is there."""
+def restore(saver: Saver, sample: _w.Sample) -> None:
+    """Bring a saved state back into memory that is there."""
     saver.start(0)
     saver.finish()
     for path in Path(saver.folder).rglob("*"):
         if path.is_file():
             _w.warm(path)
     saver.restore(0)
-    begin = time.perf_counter()
-    saver.restore(0)
-    return time.perf_counter() - begin
+    with sample:
+        saver.restore(0)
 
 
 def change(saver: Saver, part: float) -> None:
@@ -306,47 +130,40 @@ def change(saver: Saver, part: float) -> None:
             saver.touch(name)
 
 
-LOADERS: dict[str, Callable[[Any, str], Any]] = {}
-
-
-def loader(name: str) -> Callable[[Callable[[Any, str], Any]], Callable[[Any, str], Any]]:
-    def add(function: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
-        LOADERS[name] = function
-        return function
-
-    return add
-
-
-@loader("tensorkeep")
 def _load_ours(model: Any, path: str) -> None:
     import tensorkeep as tk
 
     tk.load_parameters(model, f"{path}.safetensors")
 
 
-@loader("safetensors.torch.load_model")
 def _load_safetensors(model: Any, path: str) -> None:
     import safetensors.torch
 
     safetensors.torch.load_model(model, f"{path}.safetensors")
 
 
-@loader("torch.load + load_state_dict")
 def _load_torch(model: Any, path: str) -> None:
     import torch
 
     model.load_state_dict(torch.load(f"{path}.pt", weights_only=True))
 
 
-@loader("limit: read into the model's memory")
 def _load_limit(model: Any, path: str) -> None:
     with open(f"{path}.safetensors", "rb", buffering=0) as file:
         for tensor in model.state_dict().values():
             file.readinto(tensor.numpy().reshape(-1).view(np.uint8).data)
 
 
-def parameters(name: str, state: dict[str, Any], folder: str) -> float:
-    """Seconds to fill a torch model."""
+LOADERS: dict[str, Callable[[Any, str], None]] = {
+    "tensorkeep": _load_ours,
+    "safetensors.torch.load_model": _load_safetensors,
+    "torch.load + load_state_dict": _load_torch,
+    "limit: read into the model's memory": _load_limit,
+}
+
+
+def parameters(name: str, state: dict[str, Any], folder: str, sample: _w.Sample) -> None:
+    """Fill a torch model."""
     import torch
 
     import tensorkeep as tk
@@ -358,9 +175,8 @@ def parameters(name: str, state: dict[str, Any], folder: str) -> float:
     for each in Path(folder).iterdir():
         _w.warm(each)
     LOADERS[name](model, path)
-    begin = time.perf_counter()
-    LOADERS[name](model, path)
-    return time.perf_counter() - begin
+    with sample:
+        LOADERS[name](model, path)
 
 
 def _module(state: dict[str, Any]) -> Any:
@@ -382,67 +198,111 @@ def _module(state: dict[str, Any]) -> Any:
 # ---- the run
 
 
-def sample(row: str, name: str, workload: str, folder: str | None) -> float:
+def measured(row: str, name: str, workload: str, folder: str | None) -> _w.Sample:
     """One measurement, in this process."""
     import torch
 
     warnings.simplefilter("ignore")
+    sample = _w.Sample()
     with tempfile.TemporaryDirectory(dir=folder) as place:
         state = {key: torch.from_numpy(array) for key, array in states.state(workload).items()}
+        if row in ("restore", "parameters"):  # what loads into memory of its own shall find the machine's warm
+            sample.ballast_nbytes = int(1.1 * sum(tensor.nbytes for tensor in state.values()))
         if row == "parameters":
-            return parameters(name, state, place)
+            parameters(name, state, place, sample)
+            return sample
         saver = SAVERS[name](place, state)
         try:
-            return {"blocked": blocked, "lost": lost, "again": again, "restore": restore}[row](saver)
+            {"blocked": blocked, "lost": lost, "again": again, "restore": restore}[row](saver, sample)
         finally:
             saver.close()
+    return sample
 
 
-def main() -> int:
-    """Print a table for each row: median and minimum of each contender, and how many times as long as ours it takes."""
-    options = arguments()
-    workload = "w2-quick" if options.quick else "w2"
-    if options.sample:
-        print(json.dumps(sample(options.sample[0], options.sample[1], workload, options.folder)))
-        return 0
-    failed = 0
+def run(options: argparse.Namespace) -> dict[str, dict[str, _w.Timing]]:
+    """Every row: contender → what it took. A contender that fails keeps the last line that it printed."""
+    results: dict[str, dict[str, _w.Timing]] = {}
     for row in options.rows.split(","):
-        names = list(LOADERS if row == "parameters" else SAVERS)
+        names = list(LOADERS) if row == "parameters" else installed()
         if row in ("lost", "again"):
             names = [name for name in names if not name.startswith("limit")]
-        found: dict[str, list[float]] = {name: [] for name in names}
+        timings = results[row] = {name: _w.Timing() for name in names}
         for _ in range(options.n):
             for name in names:
+                if timings[name].error:
+                    continue
                 command = [sys.executable, "-m", "benchmarks.training", "--sample", row, name]
                 command += ["--quick"] if options.quick else []
                 command += ["--folder", options.folder] if options.folder else []
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode:
-                    failed += 1
-                    print(f"{name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+                    timings[name].error = (done.stderr.strip().splitlines() or ["it died"])[-1]
+                    print(f"{name}: {timings[name].error}", file=sys.stderr)
                 else:
-                    found[name].append(float(done.stdout.splitlines()[-1]))
-        print(f"\n{TITLES[row]}  (n = {options.n})")
-        ours = statistics.median(found["tensorkeep"]) if found["tensorkeep"] else float("nan")
-        for name, seconds in found.items():
-            if seconds:
-                middle = statistics.median(seconds)
-                print(
-                    f"  {name:36} median {middle:7.3f} s   min {min(seconds):7.3f} s   {middle / ours:6.2f} × ours",
-                    flush=True,
-                )
-    return 1 if failed else 0
+                    found = json.loads(done.stdout.splitlines()[-1])
+                    timings[name].seconds.append(found["seconds"])
+                    timings[name].peaks.append(found["peak_extra"])
+        print(report.table(TITLES[row], timings, 0), flush=True)
+    return results
+
+
+def page(results: dict[str, dict[str, _w.Timing]], options: argparse.Namespace) -> str:
+    """The page of the documentation."""
+    versions = []
+    for name in ("tensorkeep", "torch", "safetensors", "orbax-checkpoint", "jax", "torchsnapshot"):
+        try:
+            versions.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    load = os.getloadavg()[2]
+    busy = report.BUSY if load > 2.5 else ""
+    lines = [
+        "# Benchmarks of training",
+        "",
+        "Made by the benchmark itself, with",
+        "",
+        "```sh",
+        f"python -m benchmarks.training --n {options.n} --rows {options.rows} --write-docs",
+        "```",
+        "",
+        f"Measured on {datetime.date.today()}. Load average of the last 15 minutes: {load:.1f} on {os.cpu_count()} cores{busy}.",
+        "",
+        f"Machine: {_w.machine()}. Versions: {', '.join(versions)}.",
+        "",
+        f"The state is {states.TITLES['w2'].partition(': ')[2]}, float32. Each of the {options.n} samples is a process",
+        "of its own, contenders take turns. Ratios are to tensorkeep's median: 2.00 took twice as long. Every save ends on the",
+        "disk: where a library does not sync, its files and folders are synced after it. Compare within one table.",
+    ]
+    for row, timings in results.items():
+        lines += ["", f"## {TITLES[row]}", "", NOTES[row], "", report.table("", timings, 0).strip()]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Print a table for each row; 1 when a contender failed."""
+    options = arguments()
+    if options.sample:
+        sample = measured(*options.sample, "w2-quick" if options.quick else "w2", options.folder)
+        print(json.dumps({"seconds": sample.seconds, "peak_extra": sample.peak_extra}))
+        return 0
+    results = run(options)
+    if options.write_docs:
+        PAGE.write_text(page(results, options), "utf-8")
+    return int(any(timing.error for timings in results.values() for timing in timings.values()))
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--quick", action="store_true", help="a tiny state: shows that everything runs, measures nothing"
     )
     parser.add_argument("--n", type=int, default=5, help="samples of each contender")
     parser.add_argument("--rows", default=",".join(TITLES), help=f"which of {', '.join(TITLES)}")
     parser.add_argument("--folder", help="on the disk that is to be measured")
+    parser.add_argument("--write-docs", action="store_true", help=f"write {PAGE.relative_to(report.CHECKOUT)}")
     parser.add_argument("--sample", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -33,6 +33,28 @@ def test_a_table_has_medians_minima_and_ratios() -> None:
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
 
 
+def test_nothing_is_a_multiple_of_no_time() -> None:
+    """Where ours loses no time at all, there is no ratio to it."""
+    lines = report.table("lost", {"tensorkeep": Timing([0.0], [0]), "other": Timing([0.5], [0])}, 0).splitlines()
+
+    assert "| other | 500 ms | 500 ms |" in lines
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_training_runs(tmp_path: Path) -> None:
+    """A tiny run of one row measures every library that is installed."""
+    command = [sys.executable, "-m", "benchmarks.training", "--quick", "--n", "1", "--rows", "again"]
+    done = subprocess.run(
+        [*command, "--folder", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=300
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split("|")[1].strip() for line in done.stdout.splitlines() if " ms |" in line][:2] == [
+        "tensorkeep",
+        "DCP async_save",
+    ]
+
+
 def test_the_summary_compares_with_the_best_durable_peer() -> None:
     """What is not synced is no peer of a durable save; the limit is the fastest one."""
     run = report.Run({"w2": {"save": TIMINGS}}, {}, "", [])
