@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections import Counter
@@ -69,6 +70,15 @@ def faults_at(name: str, at: int) -> tuple[str, ...]:
     if name not in CHECKPOINTS or FUZZ_EXAMPLES:
         return faults.FAULTS
     return (FAULTS_OF_STEPS[at % len(FAULTS_OF_STEPS)],)
+
+
+@pytest.fixture(autouse=True)
+def _quick_collections() -> Iterator[None]:
+    """Each killed save is followed by a garbage collection: it need not look at what other tests left in this process."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ def not_captured(state: Any) -> list[str]:
     for value in _objects(state):  # Accelerate wraps optimizers and schedulers
         inside |= {id(getattr(value, name, None)) for name in ("optimizer", "scheduler", "scaler")}
     parameters = {id(p) for value in _objects(state) if isinstance(value, torch.nn.Module) for p in value.parameters()}
+    if not parameters:  # nothing could train them: spare the search through the process
+        return _positions(state)
     kinds: list[tuple[type, str, str]] = [
         (torch.optim.Optimizer, "an optimizer", "its moments start at zero after a resume"),
         (torch.optim.lr_scheduler.LRScheduler, "a learning-rate scheduler", "its schedule starts again after a resume"),
@@ -27,20 +29,24 @@ def not_captured(state: Any) -> list[str]:
     scaler = getattr(torch.amp, "GradScaler", None)
     if scaler is not None:
         kinds.append((scaler, "a gradient scaler", "its scale starts again after a resume"))
-    bases = tuple(base for base, _, _ in kinds)
-    found = []
-    for value in gc.get_objects():
-        kind = type(value)  # never value.__class__, which proxies answer with code of their own
-        if not issubclass(kind, bases):
-            continue
+    wanted = {kind for base, _, _ in kinds for kind in _with_subclasses(base)}
+    found = _positions(state)
+    # type(value), never value.__class__, which proxies answer with code of their own; a process may have millions of objects
+    for value in [value for value in gc.get_objects() if type(value) in wanted]:
         for base, called, loss in kinds:
-            if issubclass(kind, base) and id(value) not in inside and _belongs(value, parameters):
-                found.append(f"{called} ({kind.__name__}) is not in the state: {loss}.")
-    loaders = [value for value in _objects(state) if is_loader(value)]
-    found += [
-        "a DataLoader does not know where it is in its epoch. torchdata's StatefulDataLoader does." for _ in loaders
-    ]
+            if issubclass(type(value), base) and id(value) not in inside and _belongs(value, parameters):
+                found.append(f"{called} ({type(value).__name__}) is not in the state: {loss}.")
     return sorted(set(found))
+
+
+def _with_subclasses(kind: type) -> set[type]:
+    return {kind}.union(*(_with_subclasses(each) for each in kind.__subclasses__()))
+
+
+def _positions(state: Any) -> list[str]:
+    """What is said of loaders in the state that have no state."""
+    lost = "a DataLoader does not know where it is in its epoch. torchdata's StatefulDataLoader does."
+    return [lost] if any(is_loader(value) for value in _objects(state)) else []
 
 
 def _belongs(value: Any, parameters: set[int]) -> bool:
