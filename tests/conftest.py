@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,8 @@ def shared() -> Path:
 def golden() -> Path:
     """tests/golden: the small files of real tools that travel with the checkout."""
     return TESTS / "golden"
+
+
+def threads_at_work() -> list[threading.Thread]:
+    """What was started and has not ended, beside the main thread and what libraries of other tests left to die with the process."""
+    return [each for each in threading.enumerate() if not each.daemon and each.ident != threading.main_thread().ident]

@@ -7,7 +7,9 @@ import gc
 import os
 import sys
 import threading
+import time
 import zlib
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,9 @@ from tensorkeep.core.progress import listening
 from tensorkeep.core.tensor import Extent, Tensor
 from tensorkeep.errors import CorruptFileError, LimitError, TruncatedFileError
 from tensorkeep.storage import _arena, reading
+from tensorkeep.storage._direct import do_all
 from tensorkeep.storage.reading import checksum_tensors, read_tensors
+from tests.conftest import threads_at_work
 
 DTYPES = ["u1", "f4", "f8", "c16", "bool", "i2", "bfloat16", "float8_e5m2"]
 
@@ -148,7 +152,7 @@ def test_every_way_of_reading_gives_the_same(tmp_path: Path, strategy: str, gaps
 
     check(sample, read_tensors(sample.tensors()))
     check(sample, read_tensors(sample.tensors(), verify=False))
-    assert threading.active_count() == 1
+    assert threads_at_work() == []
 
 
 def test_arrays_are_apart(tmp_path: Path, strategy: str) -> None:
@@ -291,6 +295,40 @@ def test_checksums_are_computed_anew(tmp_path: Path, strategy: str, monkeypatch:
     assert checksum_tensors([tensors[0], tensors[0]], ["a", "b"]) == {"a": expected["t0"], "b": expected["t0"]}
 
 
+def test_checksums_of_a_cached_file_hold_no_memory(tmp_path: Path) -> None:
+    """Large tensors are hashed where the page cache has them, by several threads, and nothing of them stays mapped."""
+    sample = Sample(tmp_path / "x", [40 << 20, 5 << 20, 1 << 17], [5])
+    tensors = sample.tensors()
+    with open("/proc/self/statm") as file:
+        before = int(file.read().split()[2]) * os.sysconf("SC_PAGE_SIZE")  # pages of files that are mapped
+
+    found = checksum_tensors(tensors, ["a", "b", "c"])
+
+    with open("/proc/self/statm") as file:
+        after = int(file.read().split()[2]) * os.sysconf("SC_PAGE_SIZE")
+    assert found == {
+        name: digest(array.tobytes(), "xxh3-128") for name, array in zip("abc", sample.arrays, strict=True)
+    }
+    assert after - before < 8 << 20
+
+
+def test_the_first_failure_ends_all_threads() -> None:
+    """Jobs that were left are not begun, and nobody is at work when the error arrives."""
+    done: list[int] = []
+
+    def work(job: int) -> None:
+        if job == 3:
+            raise OSError("no")
+        time.sleep(0.001)
+        done.append(job)
+
+    with pytest.raises(OSError, match="no"):
+        do_all(deque(range(1000)), work, 4)
+
+    assert threads_at_work() == []
+    assert len(done) < 1000
+
+
 def test_bytes_in_memory_are_read_and_verified(tmp_path: Path) -> None:
     """A BufferSource: owned copies, and damage found."""
     sample = Sample(tmp_path / "x", SIZES, [16])
@@ -359,7 +397,7 @@ def test_a_file_that_ends_early_is_told(tmp_path: Path, strategy: str) -> None:
     os.truncate(sample.path, sample.offsets[11] + 500)
     with pytest.raises(TruncatedFileError, match="but the file ends at"):
         read_tensors([tensor for tensor in tensors if tensor.nbytes])
-    assert threading.active_count() == 1
+    assert threads_at_work() == []
 
     with pytest.raises(TruncatedFileError, match="but the file ends at"):
         read_tensors(sample.tensors())
@@ -425,7 +463,7 @@ def test_a_failing_read_comes_out_of_its_thread(tmp_path: Path, strategy: str, m
         read_tensors(tensors)
 
     assert caught.value.errno == errno.EIO
-    assert threading.active_count() == 1
+    assert threads_at_work() == []
 
 
 def test_a_system_without_reads_at_offsets_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -476,7 +514,7 @@ def test_an_interrupt_while_threads_end_waits_for_them(tmp_path: Path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         read_tensors(sample.tensors())
 
-    assert threading.active_count() == 1
+    assert threads_at_work() == []
 
 
 @pytest.mark.parametrize("allowed", [0, 1])

@@ -26,6 +26,7 @@ from tensorkeep.core.tensor import Extent, Tensor
 from tensorkeep.errors import NotEnoughSpaceError, SaveError
 from tensorkeep.storage import _feed, _pool, writing
 from tensorkeep.storage.writing import write_file, write_stream
+from tests.conftest import threads_at_work
 
 
 class Chunks:
@@ -377,7 +378,7 @@ def test_a_failing_call_of_any_strategy_keeps_the_old_file(
     assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["x"]
-    assert threading.active_count() == 1
+    assert threads_at_work() == []
 
     write_file(path, plan)
 
@@ -446,7 +447,7 @@ def test_an_exception_of_a_tensor_stops_the_threads(tmp_path: Path, strategy: st
 
     assert (tmp_path / "x").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["x"]
-    assert threading.active_count() == 1
+    assert threads_at_work() == []
 
 
 def test_an_interrupt_while_threads_end_waits_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,7 +469,7 @@ def test_an_interrupt_while_threads_end_waits_for_them(tmp_path: Path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             write_file(tmp_path / "x", sample_plan()[0])
 
-    assert threading.active_count() == 1
+    assert threads_at_work() == []
     assert (tmp_path / "x").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["x"]
 
@@ -495,7 +496,7 @@ def test_a_save_goes_on_with_the_threads_that_start(
 
     assert len(started) == allowed
     assert (tmp_path / "x").read_bytes() == expected
-    assert threading.active_count() == 1
+    assert threads_at_work() == []
 
 
 def test_a_save_takes_little_memory_beside_the_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

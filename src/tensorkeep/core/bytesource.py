@@ -167,6 +167,16 @@ class FileSource(ByteSource):
         view: memoryview = self._map[offset : offset + nbytes]
         return view
 
+    def unmap(self, offset: int, nbytes: int) -> None:
+        """Give back what `view` mapped of these bytes: no memory is held for them until somebody looks again."""
+        import mmap
+
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            start = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
+            end = (offset + nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+            if start < end:
+                self._map.obj.madvise(mmap.MADV_DONTNEED, start, end - start)
+
     def whole(self) -> memoryview | None:
         return self.view(0, self.size) if self.size < _MAP_FROM_NBYTES or self._can_map() else None
 

@@ -6,7 +6,9 @@ import mmap
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from tensorkeep.core.bytesource import filesystem_type
 
@@ -15,11 +17,14 @@ __all__ = [
     "HUGE_NBYTES",
     "aligned_memory",
     "direct_is_known",
+    "do_all",
     "join_all",
     "open_direct",
     "round_up",
     "threads",
 ]
+
+_Job = TypeVar("_Job")
 
 ALIGN = 4096
 """Direct transfers begin and end at multiples of this in the file and in memory; devices ask for 512 or 4096."""
@@ -88,3 +93,35 @@ def join_all(workers: Iterable[threading.Thread]) -> KeyboardInterrupt | None:
             except KeyboardInterrupt as err:
                 interrupt = err
     return interrupt
+
+
+def do_all(jobs: deque[_Job], work: Callable[[_Job], object], workers: int) -> None:
+    """Do the jobs in this thread and `workers - 1` others, each taking the next one that is left.
+
+    Raises: what the first of them met; none is at work then, and the jobs that were left are not done.
+    """
+    failures: list[BaseException] = []
+
+    def take() -> None:
+        try:
+            while not failures:
+                try:
+                    job = jobs.popleft()
+                except IndexError:
+                    return
+                work(job)
+        except BaseException as err:  # noqa: BLE001  # handed to the thread that waits
+            failures.append(err)
+
+    started = [threading.Thread(target=take) for _ in range(min(workers, len(jobs)) - 1)]
+    for thread in started:
+        thread.start()
+    try:
+        take()
+    finally:
+        jobs.clear()
+        interrupt = join_all(started)
+    if interrupt is not None:
+        raise interrupt
+    if failures:
+        raise failures[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from tensorkeep.core.bytesource import FileSource
 from tensorkeep.core.tensor import Tensor
 from tensorkeep.errors import CorruptFileError
-from tensorkeep.storage._direct import join_all, threads
+from tensorkeep.storage._direct import do_all, threads
 from tensorkeep.storage.reading import checksum_tensors
 
 __all__ = ["check_tensors", "read_into"]
@@ -69,29 +68,9 @@ def read_into(tensors: Sequence[Tensor], memory: Sequence[Any]) -> None:
                 jobs.append((ext.source, ext.offset + start, flat[start : start + _BLOCK_NBYTES]))
     for tensor, array in others:
         np.copyto(array, tensor.numpy(), casting="no")
-    failures: list[BaseException] = []
 
-    def work() -> None:
-        try:
-            while jobs and not failures:
-                try:
-                    source, offset, part = jobs.popleft()
-                except IndexError:  # another thread was faster
-                    return
-                source.readinto(offset, part)
-        except BaseException as err:  # noqa: BLE001  # handed to the thread that waits
-            failures.append(err)
+    def work(job: tuple[FileSource, int, memoryview]) -> None:
+        source, offset, part = job
+        source.readinto(offset, part)
 
-    many = threads(4) if total >= _THREADED_FROM_NBYTES and hasattr(os, "preadv") else 1
-    started = [threading.Thread(target=work) for _ in range(min(many, len(jobs)) - 1)]
-    for thread in started:
-        thread.start()
-    try:
-        work()
-    finally:
-        jobs.clear()
-        interrupt = join_all(started)
-    if interrupt is not None:
-        raise interrupt
-    if failures:
-        raise failures[0]
+    do_all(jobs, work, threads(4) if total >= _THREADED_FROM_NBYTES and hasattr(os, "preadv") else 1)

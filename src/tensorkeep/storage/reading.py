@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Sequence
 from operator import lt
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from tensorkeep.core.progress import advance
 from tensorkeep.core.tensor import Tensor, check_bools
 from tensorkeep.errors import CorruptFileError
 from tensorkeep.storage._arena import Ranges, fill, is_cached
+from tensorkeep.storage._direct import do_all, threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +33,12 @@ _CHECK_NBYTES = 64 << 20
 """What `checksum_tensors` holds of a file at a time; larger tensors are passed block by block."""
 
 _VIEW_FROM_NBYTES = 256 << 10
+
+_UNMAP_NBYTES = 32 << 20
+"""What a thread holds mapped of a file at a time."""
+
+_THREADED_FROM_NBYTES = 16 << 20
+"""Below this, starting threads costs more than it gains."""
 
 _SHOWN = 20  # damaged tensors that an error lists
 
@@ -101,12 +109,7 @@ def checksum_tensors(tensors: Sequence[Tensor], names: Sequence[str]) -> dict[st
         ext, digest = tensor.extent, tensor.digest
         if digest is None:
             continue
-        if (
-            ext is not None
-            and type(ext.source) is FileSource
-            and 0 < ext.nbytes <= _CHECK_NBYTES
-            and hasattr(os, "preadv")
-        ):
+        if ext is not None and type(ext.source) is FileSource and ext.nbytes and hasattr(os, "preadv"):
             by_source.setdefault(ext.source, []).append((ext.offset, ext.offset + ext.nbytes, i))
             found[i] = digest  # unless it turns out to be damaged
         else:
@@ -119,11 +122,13 @@ def checksum_tensors(tensors: Sequence[Tensor], names: Sequence[str]) -> dict[st
         for i in shared:
             found[i] = _checksum(tensors[i], found[i].algorithm)
         if rows and is_cached(file, rows[0][0], rows[-1][1]):
-            # Hashed where they lie in the cache: a fifth of the time of copying them first.
-            for start, end, i in rows:
-                if end - start >= _VIEW_FROM_NBYTES:
-                    found[i] = _checksum(tensors[i], found[i].algorithm, views=True)
+            # Hashed where they lie in the cache, by several threads: a tenth of the time of copying them first.
+            found.update(_checksum_views(file, tensors, [row for row in rows if row[1] - row[0] >= _VIEW_FROM_NBYTES]))
             rows = [row for row in rows if row[1] - row[0] < _VIEW_FROM_NBYTES]
+        for start, end, i in rows:
+            if end - start > _CHECK_NBYTES:
+                found[i] = _checksum(tensors[i], found[i].algorithm)
+        rows = [row for row in rows if row[1] - row[0] <= _CHECK_NBYTES]
         first = 0
         while first < len(rows):
             last = bisect_right(rows, rows[first][0] + _CHECK_NBYTES, first, key=lambda row: row[1])
@@ -212,6 +217,26 @@ def _read_other(tensor: Tensor, i: int, damaged: list[tuple[int, Digest]], *, ve
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
+def _checksum_views(
+    file: FileSource, tensors: Sequence[Tensor], rows: Sequence[tuple[int, int, int]]
+) -> dict[int, Digest]:
+    """The checksums of tensors of one file that are in the page cache, by the positions that end the rows."""
+    found: dict[int, Digest] = {}
+    if not rows:
+        return found
+    file.view(rows[0][0], rows[0][1] - rows[0][0])  # mapped once, before several ask for it
+
+    def work(row: tuple[int, int, int]) -> None:
+        digest = tensors[row[2]].digest
+        assert digest is not None
+        found[row[2]] = _checksum(tensors[row[2]], digest.algorithm, views=True)
+
+    large = sum(end - start for start, end, _ in rows) >= _THREADED_FROM_NBYTES
+    jobs = deque(sorted(rows, key=lambda row: row[0] - row[1]))  # the largest first: all end at about the same time
+    do_all(jobs, work, threads(4) if large else 1)
+    return found
+
+
 def _checksum(tensor: Tensor, algorithm: str, *, views: bool = False) -> Digest:
     """Over the bytes of the file that hold the tensor, or over those that a file would hold.
 
@@ -237,6 +262,11 @@ def _checksum(tensor: Tensor, algorithm: str, *, views: bool = False) -> Digest:
             ext.source.readinto(ext.offset + start, block)
         hasher.update(block)
         advance(len(block))
+        end = start + len(block)
+        if views and isinstance(ext.source, FileSource) and (end % _UNMAP_NBYTES == 0 or end == ext.nbytes):
+            # Here, where several threads do it: at the end of all, one would take as long again.
+            since = (end - 1) // _UNMAP_NBYTES * _UNMAP_NBYTES
+            ext.source.unmap(ext.offset + since, end - since)
     return Digest(algorithm, hasher.hexdigest())
 
 
