@@ -9,6 +9,7 @@ arrays for Orbax. All saves end on the disk: where a library does not sync, its 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -41,7 +42,7 @@ NOTES = {
     "lost": "What a loop of matrix multiplications in one thread loses from the start of a save until the loop ends, which is\n"
     "longer than the save. The fourth save; all tensors have changed.",
     "again": "Until the step is durable. The fourth save: each time the same 1 % of the bytes, in whole tensors, has changed.",
-    "restore": "The files are in the page cache. torch.load makes a second state and copies it.",
+    "restore": "The files are in the page cache. torch.load makes a second state, which is copied.",
     "parameters": "The file is in the page cache. tensorkeep checks the hash of every byte, the others check nothing.",
 }
 WARM = 3  # saves before the one that is measured: buffers are there, files are known
@@ -246,35 +247,37 @@ def run(options: argparse.Namespace) -> dict[str, dict[str, _w.Timing]]:
     return results
 
 
-def page(results: dict[str, dict[str, _w.Timing]], options: argparse.Namespace) -> str:
-    """The page of the documentation."""
+def page(results: dict[str, dict[str, _w.Timing]], options: argparse.Namespace, before: str = "") -> str:
+    """The page of the documentation; rows that were not run now keep their tables of the page before."""
     versions = []
     for name in ("tensorkeep", "torch", "safetensors", "orbax-checkpoint", "jax", "torchsnapshot"):
-        try:
+        with contextlib.suppress(PackageNotFoundError):
             versions.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    load = os.getloadavg()[2]
-    busy = report.BUSY if load > 2.5 else ""
     lines = [
         "# Benchmarks of training",
         "",
-        "Made by the benchmark itself, with",
+        "Made by the benchmark itself; `--rows` repeats single tables:",
         "",
         "```sh",
-        f"python -m benchmarks.training --n {options.n} --rows {options.rows} --write-docs",
+        f"python -m benchmarks.training --n {options.n} --write-docs",
         "```",
-        "",
-        f"Measured on {datetime.date.today()}. Load average of the last 15 minutes: {load:.1f} on {os.cpu_count()} cores{busy}.",
         "",
         f"Machine: {_w.machine()}. Versions: {', '.join(versions)}.",
         "",
-        f"The state is {states.TITLES['w2'].partition(': ')[2]}, float32. Each of the {options.n} samples is a process",
-        "of its own, contenders take turns. Ratios are to tensorkeep's median: 2.00 took twice as long. Every save ends on the",
-        "disk: where a library does not sync, its files and folders are synced after it. Compare within one table.",
+        f"The state is {states.TITLES['w2'].partition(': ')[2]}, float32. Each sample is a process of its own, contenders take",
+        "turns. Ratios are to tensorkeep's median: 2.00 took twice as long. Every save ends on the disk: where a library does not",
+        "sync, its files and folders are synced after it. Compare within one table.",
     ]
+    load = os.getloadavg()[2]
+    when = (
+        f"Measured on {datetime.date.today()}, {options.n} samples, load average {load:.1f} on {os.cpu_count()} cores."
+    )
+    sections = dict(part.split("\n", 1) for part in before.split("\n## ")[1:])
     for row, timings in results.items():
-        lines += ["", f"## {TITLES[row]}", "", NOTES[row], "", report.table("", timings, 0).strip()]
+        sections[TITLES[row]] = f"\n{NOTES[row]}\n\n{when}\n\n{report.table('', timings, 0)}"
+    for title in TITLES.values():
+        if title in sections:
+            lines += ["", f"## {title}", sections[title].rstrip()]
     return "\n".join(lines) + "\n"
 
 
@@ -287,7 +290,8 @@ def main() -> int:
         return 0
     results = run(options)
     if options.write_docs:
-        PAGE.write_text(page(results, options), "utf-8")
+        before = PAGE.read_text("utf-8") if PAGE.exists() else ""
+        PAGE.write_text(page(results, options, before), "utf-8")
     return int(any(timing.error for timings in results.values() for timing in timings.values()))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks import report
+from benchmarks import report, training
 from benchmarks._w import Timing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +54,18 @@ def test_the_benchmark_of_training_runs(tmp_path: Path) -> None:
         "tensorkeep",
         "DCP async_save",
     ]
+
+
+def test_a_row_alone_keeps_the_other_tables() -> None:
+    """The page of training: what is measured again is replaced, the rest stays."""
+    options = argparse.Namespace(n=3)
+    first = training.page({"again": TIMINGS, "restore": TIMINGS}, options)
+
+    second = training.page({"again": {"tensorkeep": Timing([7.0], [0])}}, options, first)
+
+    assert "7.00 s" in second
+    assert second.count("## ") == first.count("## ") == 2
+    assert second.partition("## Restore")[2] == first.partition("## Restore")[2]
 
 
 def test_the_summary_compares_with_the_best_durable_peer() -> None:
