@@ -224,6 +224,23 @@ def forget(path: str | os.PathLike[str]) -> None:
         os.close(fd)
 
 
+def sync(path: str) -> None:
+    """Bring a file or a folder to the disk."""
+    for folder, _, files in os.walk(path):
+        for name in (*files, "."):
+            sync_one(os.path.join(folder, name))
+    if os.path.isfile(path):
+        sync_one(path)
+    sync_one(os.path.dirname(path))
+
+
+def sync_one(path: str) -> None:
+    """Bring a file, or a folder's entries, to the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+
+
 def warm(path: str | os.PathLike[str]) -> None:
     """Bring a file into the page cache."""
     buffer = bytearray(4 << 20)

@@ -17,23 +17,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import _w, states
 
 
-def sync(path: str) -> None:
-    """Bring a file or a folder to the disk."""
-    for folder, _, files in os.walk(path):
-        for name in (*files, "."):
-            sync_one(os.path.join(folder, name))
-    if os.path.isfile(path):
-        sync_one(path)
-    sync_one(os.path.dirname(path))
-
-
-def sync_one(path: str) -> None:
-    """Bring a file, or a folder's entries, to the disk."""
-    fd = os.open(path, os.O_RDONLY)
-    os.fsync(fd)
-    os.close(fd)
-
-
 def mxnet(verb: str, state: _w.State, path: str, sample: _w.Sample) -> None:
     """MXNet's list files."""
     import mxnet as mx
@@ -47,7 +30,7 @@ def mxnet(verb: str, state: _w.State, path: str, sample: _w.Sample) -> None:
         with sample:
             mx.nd.save(path, given)
             if verb == "save":
-                sync(path)
+                _w.sync(path)
         return
     name = list(state)[len(state) // 2]
     with sample:
@@ -71,7 +54,7 @@ def orbax(verb: str, state: _w.State, path: str, sample: _w.Sample) -> None:
                 checkpointer.save(path, state)
                 checkpointer.wait_until_finished()
                 if verb == "save":
-                    sync(path)
+                    _w.sync(path)
             return
         with sample:
             own(checkpointer.restore(path).values())

@@ -8,21 +8,7 @@ import shutil
 import tempfile
 from typing import Any
 
-
-def sync_all(path: str) -> None:
-    """fsync of everything below a path, and of the folder it lies in."""
-    for folder, _, files in os.walk(path):
-        for name in (*files, "."):
-            sync_one(os.path.join(folder, name))
-    if os.path.isfile(path):
-        sync_one(path)
-    sync_one(os.path.dirname(path))
-
-
-def sync_one(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    os.fsync(fd)
-    os.close(fd)
+from benchmarks import _w
 
 
 class Saver:
@@ -84,7 +70,7 @@ class TorchSave(Saver):
         import torch
 
         torch.save(self.state, self.path(step))
-        sync_all(self.path(step))
+        _w.sync(self.path(step))
 
     def finish(self) -> None:
         pass
@@ -122,7 +108,7 @@ class Dcp(Saver):
 
     def finish(self) -> None:
         getattr(self.future, "upload_completion", self.future).result()
-        sync_all(self.path(self.last))
+        _w.sync(self.path(self.last))
 
     def path(self, step: int) -> str:
         return os.path.join(self.folder, f"dcp-{step % 2}")
@@ -155,7 +141,7 @@ class Orbax(Saver):
 
     def finish(self) -> None:
         self.saver.wait_until_finished()
-        sync_all(self.path(self.last))
+        _w.sync(self.path(self.last))
 
     def path(self, step: int) -> str:
         return os.path.join(self.folder, f"orbax-{step % 2}")
@@ -188,7 +174,7 @@ class TorchSnapshot(Saver):
 
     def finish(self) -> None:
         self.pending.wait()
-        sync_all(self.path(self.last))
+        _w.sync(self.path(self.last))
 
     def path(self, step: int) -> str:
         return os.path.join(self.folder, f"snapshot-{step % 2}")
