@@ -194,3 +194,17 @@ def test_operators_without_outputs_are_recorded_as_nothing() -> None:
         nd.reset_arrays(x, num_arrays=1)
 
     assert (numbers(x), numbers(other)) == ([0, 0], [3, 4])
+
+
+def test_a_constraint_in_a_network_is_a_value_error() -> None:
+    """A hybridized block raises what the operator raises, with the node's name before the sentence."""
+
+    class Checked(gluon.HybridBlock):
+        def hybrid_forward(self, F: Any, x: Any) -> Any:
+            return F.npx.constraint_check(x, "bad")
+
+    block = Checked()
+    block.hybridize()
+
+    with pytest.raises(ValueError, match="constraint_check0: bad"):
+        block(mx.np.zeros(1, dtype="bool"))

@@ -33,6 +33,14 @@ clock = count(1)
 """Numbers the calls of backward() and what they write, so that it is seen what one call has not written."""
 
 _CASTS = frozenset({"Cast", "amp_cast"})
+_REDUCTIONS = frozenset({"_np_cumsum", "_np_prod", "_np_sum", "_npi_mean"})
+"""They can be asked for whole numbers; the gradient is that of the floats before they are cut."""
+
+_FLAT = frozenset(
+    {"_mod", "_mod_scalar", "_npi_mod", "_npi_mod_scalar", "_npi_rmod_scalar", "_rmod_scalar", "broadcast_mod"}
+)
+"""The gradient of whole numbers that they take is zero, unlike that of floats."""
+
 _ANCHOR = torch.zeros((), requires_grad=True)
 """Makes torch record a node that no gradient passes."""
 
@@ -179,14 +187,22 @@ def _again(
     nothing: list[torch.Tensor | None] = [None] * outputs
     if op.name in _CASTS:
         return [(twins[0] if twins and twins[0] is not None else tensors[0]).to(torch.float64)]
-    if not any(twin is not None for twin in twins) or op.wants_train or op.wants_device or op.mutates:
+    if op.name in _REDUCTIONS and given.get("dtype") and tensors[0].requires_grad:
+        inputs: list[torch.Tensor] = list(tensors)
+    elif any(twin is not None for twin in twins) and not (op.wants_train or op.wants_device or op.mutates):
+        inputs = [tensor if twin is None else twin for tensor, twin in zip(tensors, twins, strict=True)]
+        if op.name in _FLAT and not any(tensor.requires_grad for tensor in tensors):
+            return nothing
+    else:
         return nothing
-    inputs = [tensor if twin is None else twin for tensor, twin in zip(tensors, twins, strict=True)]
-    try:
-        found = op.fn(*inputs, **{key: value for key, value in given.items() if key != "dtype"})
-    except (RuntimeError, ValueError, IndexError, TypeError):  # bitwise operators know whole numbers only: no gradient
-        return nothing
-    return [found] if type(found) is _Tensor else list(found)
+    wanted = {key: value for key, value in given.items() if key != "dtype"}
+    for each in (inputs, [tensor.to(torch.float64) for tensor in inputs]):  # some want one dtype, some whole indices
+        try:
+            found = op.fn(*each, **wanted)
+        except (RuntimeError, ValueError, IndexError, TypeError):
+            continue
+        return [found] if type(found) is _Tensor else list(found)
+    return nothing  # bitwise operators know whole numbers only: no gradient
 
 
 def carried(source: torch.Tensor, found: torch.Tensor, again: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tensorkeep.mxnet._history import follow, shadows, stops
+from tensorkeep.mxnet._history import carried, follow, shadows, stops
 from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError
 from tensorkeep.mxnet.symbol._control_flow import OPERATORS as CONTROL_FLOW
@@ -215,7 +215,8 @@ class Runner:
             for at in step.free:
                 slots[at] = None
         return [
-            slots[at].clone() if clone else slots[at] for at, clone in zip(self._results, self._clones, strict=True)
+            _cloned(slots[at], recording) if clone else slots[at]
+            for at, clone in zip(self._results, self._clones, strict=True)
         ]
 
     def _with_shapes(self, slots: list[Any]) -> list[_Step]:
@@ -238,6 +239,11 @@ class Runner:
             self._resolved.clear()
         self._resolved[shapes, state.np_shape] = found
         return found
+
+
+def _cloned(tensor: torch.Tensor, recording: bool) -> torch.Tensor:
+    found = tensor.clone()
+    return carried(tensor, found, torch.clone) if recording and shadows else found
 
 
 def _slot(slots: dict[tuple[int, int], int], entry: Entry, taker: str) -> int:
@@ -296,4 +302,5 @@ def _located(step: _Step, taken: list[torch.Tensor], err: Exception) -> Exceptio
     if isinstance(err, NotImplementedError) or (isinstance(err, MXNetError) and str(err).startswith("Error in")):
         return err
     shapes = ", ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in taken)
-    return MXNetError(f"{refusal(step.node, err)}\ninput shapes: {shapes or 'none'}")
+    kind = type(err) if isinstance(err, MXNetError) else MXNetError  # some are ValueErrors too
+    return kind(f"{refusal(step.node, err)}\ninput shapes: {shapes or 'none'}")

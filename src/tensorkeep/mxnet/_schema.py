@@ -234,8 +234,8 @@ def _choice(type_: str) -> Callable[[Value], Value]:
     values = {item[1:-1] for item in texts if item.strip("'") != "None"}
 
     def parse_choice(value: Value) -> Value:
-        if type(value) is str and value in values:
-            return value
+        if isinstance(value, str) and value in values:
+            return str(value)  # of NumPy's str_ too
         if none and (value is None or value == "None"):
             return None
         if not isinstance(value, str):

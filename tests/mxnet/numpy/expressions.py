@@ -36,6 +36,31 @@ def gradient(mx, function, *arrays):
     return [found, *[array.grad for array in arrays]]
 
 
+def traced(mx, function, *arrays):
+    """A hybridized block of the function, called."""
+
+    class Traced(mx.gluon.HybridBlock):
+        def hybrid_forward(self, F, *inputs):
+            return function(F.np, *inputs)
+
+    block = Traced()
+    block.hybridize()
+    return block(*arrays)
+
+
+def legacy_mode(mx, function):
+    """What a function gives while NumPy semantics are off."""
+    mx.npx.reset_np()
+    try:
+        return function()
+    finally:
+        mx.npx.set_np()
+
+
+def bools(mx, *shape):
+    return mx.np.ones(shape).astype("bool")
+
+
 PRINTED = {
     "float32": lambda mx: v(mx),
     "float64": lambda mx: mx.np.array([1.5, 2], dtype="float64"),
@@ -265,6 +290,18 @@ GRADIENTS = {
     "fallback": lambda mx: gradient(mx, lambda x: mx.np.signbit(x), v(mx)),
     "astype": lambda mx: gradient(mx, lambda x: x.astype("float64").sum(), v(mx)),
     "relu": lambda mx: gradient(mx, lambda x: mx.npx.relu(x).sum(), mx.np.array([-1.0, 2.0])),
+    "whole transpose": lambda mx: gradient(mx, lambda x: traced(mx, lambda F, x: F.transpose(x), x), i(mx)),
+    "whole ravel": lambda mx: gradient(mx, lambda x: traced(mx, lambda F, x: F.ravel(x), x), i(mx)),
+    "whole split": lambda mx: gradient(mx, lambda x: traced(mx, lambda F, x: F.split(x, 3)[1], x), i(mx)),
+    "whole mod": lambda mx: gradient(mx, lambda x, y: x % y, i(mx), i(mx)),
+    "whole mod number": lambda mx: gradient(mx, lambda x: x % 2, i(mx)),
+    "whole number mod": lambda mx: gradient(mx, lambda x: 7 % x, i(mx)),
+    "whole concatenate": lambda mx: gradient(
+        mx, lambda x: mx.np.concatenate([x, bools(mx, 2, 2)], axis=1), bools(mx, 2, 1)
+    ),
+    "mean cut": lambda mx: gradient(mx, lambda x: mx.np.mean(x, dtype="int32"), v(mx)),
+    "sum cut": lambda mx: gradient(mx, lambda x: mx.np.sum(x, dtype="int32"), v(mx)),
+    "cumsum cut": lambda mx: gradient(mx, lambda x: mx.np.cumsum(x, dtype="int32"), v(mx)),
 }
 FUNCTIONS = {
     "numbers": lambda mx: [mx.np.sin(0.0), mx.np.add(1, 2), mx.np.maximum(1, 2), mx.np.around(1.27, 1)],
@@ -297,6 +334,18 @@ FUNCTIONS = {
     "where number": lambda mx: mx.np.where(1, v(mx), 0),
     "where text": lambda mx: mx.np.where(v(mx), "x", "y"),
     "clip": lambda mx: mx.np.clip(a(mx), None, 3),
+    "clip number": lambda mx: [mx.np.clip(0.72, 0.1, 0.5), mx.np.clip(3, 4, None)],
+    "mean wraps": lambda mx: mx.np.mean(mx.np.array([100, 100, 100]), dtype="int8"),
+    "mean cuts": lambda mx: mx.np.mean(mx.np.array([-1.5, -1.5, -1.0]), dtype="int32"),
+    "isnan out": lambda mx: mx.np.isnan(v(mx), out=mx.np.zeros(3)),
+    "logical_not out": lambda mx: mx.np.logical_not(v(mx), out=mx.np.zeros(3)),
+    "full_like str_": lambda mx: mx.np.full_like(v(mx), 2, onp.array(["int8"])[0]),
+    "tensorsolve one": lambda mx: mx.np.linalg.tensorsolve(mx.np.ones((1, 1, 1)), mx.np.ones((1, 1, 1))),
+    "tensorsolve more": lambda mx: mx.np.linalg.tensorsolve(mx.np.ones((1, 2, 1)), mx.np.ones((2, 1, 1, 1))),
+    "flip traced": lambda mx: [traced(mx, lambda F, x, k=k: F.flip(x, k), a(mx)) for k in (None, 0, (0, 1))],
+    "tensorinv without set_np": lambda mx: legacy_mode(
+        mx, lambda: traced(mx, lambda F, x: F.linalg.tensorinv(x, ind=1), mx.np.array([[2.0, 0], [0, 4]]))
+    ),
     "flip": lambda mx: [mx.np.flip(a(mx)), mx.np.flipud(a(mx)), mx.np.fliplr(a(mx))],
     "roll": lambda mx: mx.np.roll(a(mx), 1, axis=1),
     "rot90": lambda mx: mx.np.rot90(a(mx)),

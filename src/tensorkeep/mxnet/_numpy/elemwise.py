@@ -23,6 +23,9 @@ UNARY: dict[str, str] = {
 }  # fmt: skip
 """Function → the operator behind it, without `_npi_`."""
 
+_TESTS = frozenset({"isfinite", "isinf", "isnan", "isneginf", "isposinf", "logical_not"})
+"""Functions whose results are bools."""
+
 BINARY: dict[str, tuple[str, str]] = {
     "add": ("add", ""), "subtract": ("subtract", "rsubtract"), "multiply": ("multiply", ""),
     "divide": ("true_divide", "rtrue_divide"), "true_divide": ("true_divide", "rtrue_divide"),
@@ -52,6 +55,8 @@ def unary(name: str, operator: str) -> Callable[..., Any]:
             return number(x)
         if not isinstance(x, self.array):
             raise self.refusal(full, x)
+        if out is not None and name in _TESTS and self.eager and out.dtype != onp.bool_:
+            raise TypeError("the `out` parameter should be a boolean array")
         return self.call(full, (x,), out)
 
     return _named(function, name, full)
@@ -129,6 +134,8 @@ class Elementwise(Face):
         """
         if a_min is None and a_max is None:
             raise ValueError("array_clip: must set either max or min")
+        if isinstance(a, NUMBERS):
+            return onp.clip(a, a_min, a_max, out)
         low = float("-inf") if a_min is None else a_min
         high = float("inf") if a_max is None else a_max
         return self.call("_npi_clip", (a,), out, a_min=low, a_max=high)

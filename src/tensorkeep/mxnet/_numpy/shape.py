@@ -75,7 +75,7 @@ class Shapes(Face):
             return onp.flip(m, axis)
         if not isinstance(m, self.array):
             raise unsupported(m)
-        return self.call("_npi_flip", (m,), out, axis=self._axes(m, axis))
+        return self.call("_npi_flip", (m,), out, axis=axis)
 
     def flipud(self, m: Any) -> Any:
         """The rows in the reverse order."""
@@ -84,10 +84,6 @@ class Shapes(Face):
     def fliplr(self, m: Any) -> Any:
         """The columns in the reverse order."""
         return self.flip(m, 1)
-
-    def _axes(self, array: Any, axis: Any) -> Any:
-        """What the flip operator is told for axes; a hook for eager arrays, whose rank is known."""
-        return axis
 
     def repeat(self, a: Any, repeats: Any, axis: int | None = None) -> Any:
         """Each element so many times, along an axis or in flat order."""

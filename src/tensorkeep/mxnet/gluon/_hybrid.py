@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from tensorkeep.mxnet import ndarray, symbol
-from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.context import Context
 from tensorkeep.mxnet.gluon import _block_files as files
 from tensorkeep.mxnet.gluon._block import Block
@@ -324,7 +323,7 @@ class HybridBlock(Block):
 
 
 def _is_np_array(item: Any) -> bool:
-    if state.np_array and isinstance(item, _NDArray):
+    if type(item) is not _NDArray and isinstance(item, _NDArray):
         from tensorkeep.mxnet.numpy import ndarray as np_ndarray
 
         return isinstance(item, np_ndarray)

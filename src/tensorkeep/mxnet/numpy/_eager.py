@@ -45,9 +45,6 @@ class EagerFace(Face):
 class Eager(EagerFace, Functions):
     """mx.np's functions."""
 
-    def _axes(self, array: Any, axis: Any) -> Any:
-        return tuple(range(array.ndim)) if axis is None else axis
-
     def _rank(self, array: Any, least: int, function: str) -> None:
         if array.ndim < least:
             raise ValueError(f"{function} only works on arrays of {least} or more dimensions")

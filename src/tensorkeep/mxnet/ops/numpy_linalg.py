@@ -356,7 +356,7 @@ def tensorsolve(a: Tensor, b: Tensor, *, a_axes: tuple[int, ...] = ()) -> Tensor
     if a_axes and None not in a_axes:
         moved = [axis_in(i, a.dim(), a.shape) for i in a_axes]
         a = a.permute((*[i for i in range(a.dim()) if i not in moved], *moved))
-    shape = tuple(a.shape[b.dim() :])
+    shape = tuple(a.shape[b.dim() - a.dim() :])  # as NumPy counts, also where b has as many axes as a, or more
     if prod(shape) != b.numel():
         raise MXNetError(f"tensorsolve: a has shape {like(a.shape)}, b {like(b.shape)}")
     found = solve(a.reshape(b.numel(), prod(shape)), b.reshape(-1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -108,7 +109,12 @@ def mean(
         return torch.mean(a.float(), axes, keepdim=keepdims).to(target)
     if target.is_floating_point:
         return torch.mean(a.to(target), axes, keepdim=keepdims) if axes else a.to(target, copy=True)
-    return torch.mean(a.double(), axes, keepdim=keepdims).to(target) if axes else a.to(target, copy=True)
+    if not axes:
+        return a.to(target, copy=True)
+    # MXNet divides the sum that the dtype could hold: int8 has wrapped by then.
+    wide = torch.float64 if a.dtype.is_floating_point else target
+    total = torch.sum(a, axes, keepdim=keepdims, dtype=wide).to(target)
+    return torch.div(total, math.prod(a.shape[axis] for axis in axes), rounding_mode="trunc")
 
 
 def _variance(a: Tensor, axis: Any, dtype: str | None, ddof: int, keepdims: bool) -> tuple[Tensor, torch.dtype]:
@@ -257,6 +263,8 @@ def cumsum(a: Tensor, *, axis: int | None = None, dtype: str | None = None) -> T
         a, axis = a.reshape(-1), 0
     if not 0 <= axis < a.dim():
         raise MXNetError(f"index = {axis} must be in range [0, {a.dim()})")
+    if a.dtype.is_floating_point and not target.is_floating_point:
+        a = a.detach()  # torch refuses a sum of whole numbers with a gradient
     return torch.cumsum(a, axis, dtype=target)
 
 

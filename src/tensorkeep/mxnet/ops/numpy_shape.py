@@ -112,8 +112,9 @@ def roll(data: Tensor, *, shift: tuple[int, ...] | None = None, axis: tuple[int,
 
 
 @operator("_npi_flip", shape="same")
-def flip(data: Tensor, *, axis: tuple[int, ...]) -> Tensor:
-    """The elements along axes in the reverse order."""
+def flip(data: Tensor, *, axis: tuple[int, ...] | None) -> Tensor:
+    """The elements along axes, all of them by None, in the reverse order."""
+    axis = tuple(range(data.dim())) if axis is None else axis
     for i in axis:
         if not 0 <= i < data.dim():
             raise MXNetError(f"axis {i} is out of bounds for array of dimension {data.dim()}")
