@@ -340,6 +340,106 @@ def test_variables_of_linen_load_into_torch() -> None:
     np.testing.assert_allclose(run(net, channels_first(X)), np.asarray(model.apply(variables, X)), **CLOSE)
 
 
+class Up(nn.Module):
+    """Transposed convolutions, with as many outputs as inputs and with fewer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.even, self.odd = nn.ConvTranspose2d(4, 4, 3), nn.ConvTranspose2d(4, 3, 2)
+
+    def forward(self, x: Any) -> Any:
+        return self.odd(self.even(x).relu())
+
+
+def flax_up(turned: bool) -> Any:
+    nnx = pytest.importorskip("flax.nnx")
+
+    class Net(nnx.Module):
+        def __init__(self) -> None:
+            rngs = nnx.Rngs(0)
+            options = {"padding": "VALID", "transpose_kernel": turned, "rngs": rngs}
+            self.even = nnx.ConvTranspose(4, 4, (3, 3), **options)
+            self.odd = nnx.ConvTranspose(4, 3, (2, 2), **options)
+
+        def __call__(self, x: Any) -> Any:
+            return self.odd(nnx.relu(self.even(x)))
+
+    return Net()
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["mirrored", "transpose_kernel"])
+@pytest.mark.parametrize("name", ["f.safetensors", "f.npz"])
+def test_a_file_says_how_its_transposed_kernels_lie(tmp_path: Path, turned: bool, name: str) -> None:
+    """Shapes alone do not tell where a layer has as many inputs as outputs; the metadata do, and nothing is noted."""
+    model, net = flax_up(turned), Up()
+    tk.save_parameters(model, tmp_path / name)
+    report = tk.load_parameters(net, tmp_path / name)
+
+    np.testing.assert_allclose(run(net, channels_first(X)), channels_first(np.asarray(model(X))), **CLOSE)
+    assert report.notes == ()
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["mirrored", "transpose_kernel"])
+def test_transposed_kernels_that_both_readings_fit_are_noted(turned: bool) -> None:
+    """linen's variables do not say it: the report names the kernel and the layout= that decides, and that one is right."""
+    linen = pytest.importorskip("flax.linen")
+    jax = pytest.importorskip("jax")
+
+    class Model(linen.Module):
+        @linen.compact
+        def __call__(self, x: Any) -> Any:
+            options = {"padding": "VALID", "transpose_kernel": turned}
+            x = linen.relu(linen.ConvTranspose(4, (3, 3), name="even", **options)(x))
+            return linen.ConvTranspose(3, (2, 2), name="odd", **options)(x)
+
+    model, plain, other = Model(), Up(), Up()
+    variables = model.init(jax.random.key(0), X)
+    expected = channels_first(np.asarray(model.apply(variables, X)))
+    report = tk.load_parameters(plain, variables, layout="flax")
+    decided = tk.load_parameters(other, variables, layout="flax(transpose_kernel)")
+    right, wrong = (other, plain) if turned else (plain, other)
+
+    np.testing.assert_allclose(run(right, channels_first(X)), expected, **CLOSE)
+    assert not np.allclose(run(wrong, channels_first(X)), expected, **CLOSE)
+    assert "note: params.even.kernel: kernels of Flax's ConvTranspose lie otherwise" in str(report)
+    assert "load with layout='flax(transpose_kernel)'" in str(report)
+    assert "odd" not in " ".join(report.notes)
+    assert decided.notes == ()
+
+
+def test_a_flax_model_of_the_other_transpose_kernel_is_refused(tmp_path: Path) -> None:
+    """The shapes fit and the outputs would be wrong; layout='same' takes the values all the same."""
+    tk.save_parameters(flax_up(True), tmp_path / "f.safetensors")
+    nnx = pytest.importorskip("flax.nnx")
+    model = nnx.ConvTranspose(4, 4, (3, 3), padding="VALID", rngs=nnx.Rngs(1))
+
+    with pytest.raises(tk.MismatchError, match="kernel: the file's ConvTranspose has transpose_kernel=True"):
+        tk.load_parameters(model, tmp_path / "f.safetensors", rename={"even.": ""}, ignore_extra=True)
+    report = tk.load_parameters(
+        model, tmp_path / "f.safetensors", rename={"even.": ""}, ignore_extra=True, layout="same"
+    )
+    assert len(report.matched) == 2
+    again = flax_up(True)
+    assert tk.load_parameters(again, tmp_path / "f.safetensors").complete
+
+
+@pytest.mark.parametrize("mark", ["no json", "[" * 100_000, "[1]", '{"even.kernel": "yes", "other": true}'])
+def test_a_mark_that_says_nothing_is_passed_over(tmp_path: Path, mark: str) -> None:
+    """What stands in a stranger's metadata decides nothing by accident; the note stays."""
+    metadata = {"transpose_kernel": mark, "tensor_layout": "flax"}
+    tensors = {
+        name: np.asarray(value) for name, value in tk.load(_saved(flax_up(False), tmp_path / "a.safetensors")).items()
+    }
+    tk.save(tmp_path / "f.safetensors", tensors, metadata=metadata)
+
+    assert "even.kernel: kernels of Flax's" in str(tk.load_parameters(Up(), tmp_path / "f.safetensors"))
+
+
+def _saved(model: Any, path: Path) -> Path:
+    tk.save_parameters(model, path)
+    return path
+
+
 def test_equinox_and_torch(tmp_path: Path) -> None:
     """The bias of a convolution has axes of its own; transposed kernels are mirrored and regrouped; there and back."""
     eqx = pytest.importorskip("equinox")

@@ -23,6 +23,7 @@ from tensorkeep.adapters._layouts import (
     shape_after,
     split,
 )
+from tensorkeep.adapters._turned import Turned
 from tensorkeep.adapters.base import Slot
 from tensorkeep.adapters.match import Named
 from tensorkeep.core.tensor import Tensor
@@ -72,6 +73,7 @@ def translate(
     given: Mapping[str, str] | None = None,
     flatten: Mapping[str, Sequence[int] | None] | None = None,
     graph: Graph | None = None,
+    turned: Mapping[str, bool] | None = None,
 ) -> Translation:
     """The Translation of a file of the framework `source` for the slots of a model of `target`.
 
@@ -81,6 +83,7 @@ def translate(
         flatten: dense layer of the model → the shape (channels, height, width) of the image that is flattened before it; None
             where there is none.
         graph: of the source, which knows fix_gamma.
+        turned: which kernels of a Flax source were made with transpose_kernel, as far as it says so; None: all that may be.
     """
     result = Translation()
     origin = _origin(source, tensors, given)
@@ -97,11 +100,13 @@ def translate(
     _part_vectors(target, at, wants, result)
     used: set[str] = set()
     flat = _Flatten(source, target, dict(flatten or {}), result)
+    kernels = Turned(turned)
     for want in wants:
         flat.see(want, at)
     for want in wants:
-        _fill_want(source, target, want, at, by_new, origin, flat, used, result)
+        _fill_want(source, target, want, at, by_new, origin, flat, kernels, used, result)
     flat.finish()
+    result.notes += kernels.notes()
     names = {label: result.named.names[label] for label in result.named.names}
     for new, piece in at.items():
         for part in piece.parts:
@@ -239,6 +244,7 @@ def _fill_want(
     tensors: Mapping[str, Tensor],
     origin: Mapping[str, str],
     flat: _Flatten,
+    kernels: Turned,
     used: set[str],
     result: Translation,
 ) -> None:
@@ -260,7 +266,7 @@ def _fill_want(
         return
     move = None
     if want.needs and len(want.needs) == 1 and (piece.make is None or piece.said == _FIXED_GAMMA):
-        move = _moved(source, target, want, piece, flat, result)
+        move = _moved(source, target, want, piece, origin[piece.parts[0]], flat, kernels, result)
     if slot.layer == "BatchNorm(fix_gamma)" and want.needs[0].endswith("weight") and not _all_ones(piece, tensors):
         result.problems.append(
             f"{slot.name}: the layer has fix_gamma set, which reads every gamma as 1, and the source's are others. Make "
@@ -314,8 +320,17 @@ def _made(piece: Piece, tensors: Mapping[str, Tensor]) -> Tensor:
     return Tensor(piece.shape, piece.dtype, make=make)
 
 
-def _moved(source: str, target: str, want: Want, piece: Piece, flat: _Flatten, result: Translation) -> Move | None:
-    """What is done to the axes of a tensor that is one slot's alone."""
+def _moved(
+    source: str,
+    target: str,
+    want: Want,
+    piece: Piece,
+    name: str,
+    flat: _Flatten,
+    kernels: Turned,
+    result: Translation,
+) -> Move | None:
+    """What is done to the axes of a tensor that is one slot's alone; `name` is what the file calls it."""
     slot, word = want.slot, want.needs[0].rpartition(".")[2]
     _, own = split(target, slot.name)
     kind = kind_of(slot, piece.leaf)
@@ -327,6 +342,8 @@ def _moved(source: str, target: str, want: Want, piece: Piece, flat: _Flatten, r
                 "Leave it out with only= and fill it yourself, or load it by itself with layout='same' to take it as it lies."
             )
             return None
+        if source == "flax" and kind.startswith("deconv") and len(piece.shape) > 2:
+            source = kernels.layout(name, target, kind, piece.shape, slot.shape)
         found = convert(source, target, kind, piece.shape, slot.shape)
         said, act = found if found is not None else ("", _same)
         shape = shape_after(act, [piece.shape]) if found is not None else piece.shape

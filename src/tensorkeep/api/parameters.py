@@ -12,7 +12,7 @@ from tensorkeep.adapters import find
 from tensorkeep.api._ranks import talking, together, write_first
 from tensorkeep.api.loading import Source, damage_text
 from tensorkeep.api.loading import open as open_file
-from tensorkeep.api.planning import LAYOUT_KEY, Options, make_plan
+from tensorkeep.api.planning import Options, layout_marks, make_plan
 from tensorkeep.api.saving import write
 from tensorkeep.api.selecting import Only, Rename, selector
 from tensorkeep.core.foreign import as_tensor
@@ -60,7 +60,7 @@ def save_parameters(
     if only is not None:
         wanted = selector(only, [slot.name for slot in slots], where=f"the {adapter.name} model")
         slots = [slot for slot in slots if wanted(slot.name)]
-    inherited = {LAYOUT_KEY: adapter.layout} if adapter.layout else {}
+    inherited = layout_marks(adapter, slots)
     with talking(slots) as ranks:
         values: dict[str, Any] = {}
         for slot in slots:
@@ -112,7 +112,8 @@ def load_parameters(
         cast_dtype: cast the file's values to the model's dtypes where they differ.
         device: where the filled tensors go; by default each stays where it is, and those on the meta device go to the CPU.
         layout: the framework in whose way the file's tensors lie ("torch", "mxnet", "keras", "flax", "equinox"), where neither the
-            file nor its format says it; "same" takes them as they lie. Between frameworks kernels, recurrent layers and the
+            file nor its format says it; "flax(transpose_kernel)" when Flax's transposed convolutions were made with that
+            option; "same" takes them as they lie. Between frameworks kernels, recurrent layers and the
             names of a layer's tensors are translated.
         flatten: dense layer of the model → shape (channels, height, width) of the image that is flattened just before it, where
             one framework has its channels first and the other last; None for a layer behind no flattened image.

@@ -15,7 +15,7 @@ from tensorkeep.errors import UnsupportedDataError
 if TYPE_CHECKING:
     from tensorkeep.adapters.match import Named, Plan
 
-__all__ = ["LAYOUT_KEY", "Options", "layout_of", "make_plan"]
+__all__ = ["Options", "layout_marks", "layout_of", "make_plan"]
 
 LAYOUT_KEY = "tensor_layout"
 """In a file's metadata: the framework whose way of laying out tensors it follows; `save_parameters` writes it."""
@@ -39,12 +39,14 @@ class Options:
 
     def __post_init__(self) -> None:
         from tensorkeep.adapters._layouts import LAYOUTS
+        from tensorkeep.adapters._turned import TURNED_LAYOUT
 
         if self.mismatched not in ("error", "skip", "crop"):
             raise UnsupportedDataError(f"mismatched={self.mismatched!r} is not known; use 'error', 'skip' or 'crop'.")
-        if self.layout is not None and self.layout not in (*LAYOUTS, "same"):
+        if self.layout is not None and self.layout not in (*LAYOUTS, TURNED_LAYOUT, "same"):
+            known = ", ".join(map(repr, (*LAYOUTS, TURNED_LAYOUT)))
             raise UnsupportedDataError(
-                f"layout={self.layout!r} is not known; use {', '.join(map(repr, LAYOUTS))}, or 'same' to take tensors as they lie."
+                f"layout={self.layout!r} is not known; use {known}, or 'same' to take tensors as they lie."
             )
         if isinstance(self.rename, str) and self.rename != "auto":
             raise UnsupportedDataError(
@@ -57,6 +59,7 @@ def make_plan(
 ) -> tuple[Plan, list[str]]:
     """(the plan, the names of the tensors that it reads). Raises nothing for differences: `plan.refuse()` does."""
     from tensorkeep.adapters._averaged import choose
+    from tensorkeep.adapters._turned import disagreement
     from tensorkeep.adapters.match import plan
 
     outside: frozenset[str] = frozenset()
@@ -80,6 +83,11 @@ def make_plan(
     result = plan(where, view.tensors, _beside(named, view.beside), slots, outside=outside, **limits)
     if view.notes:
         result.report = replace(result.report, notes=tuple(view.notes))
+    if adapter.layout == "flax" and options.layout != "same":
+        said = _turned(file, options)
+        for row in result.rows:
+            text = disagreement(row.slot, True if said is None else said.get(row.source))
+            result.problems += [text] if text else []
     return result, [row.source for row in result.rows]
 
 
@@ -119,6 +127,7 @@ def _translated(
         given=given,
         flatten=options.flatten,
         graph=file.graph,
+        turned=_turned(file, options),
     )
     moves = done.moves
     result = plan(
@@ -136,6 +145,21 @@ def _translated(
     result.parts = done.parts
     parts = [part for row in result.rows for part in done.parts.get(row.source, (row.source,))]
     return result, list(dict.fromkeys(parts))
+
+
+def layout_marks(adapter: Adapter, slots: Sequence[Slot]) -> dict[str, str]:
+    """What the metadata of a file of these slots say of how its tensors lie."""
+    from tensorkeep.adapters._turned import write_mark
+
+    marks = {LAYOUT_KEY: adapter.layout} if adapter.layout else {}
+    return marks | write_mark(slots) if adapter.layout == "flax" else marks
+
+
+def _turned(file: TensorFile, options: Options) -> dict[str, bool] | None:
+    """Which kernels of a Flax file were made with transpose_kernel, as it says itself; None: the caller says that all were."""
+    from tensorkeep.adapters._turned import TURNED_LAYOUT, read_mark
+
+    return None if options.layout == TURNED_LAYOUT else read_mark(file.metadata)
 
 
 def layout_of(file: TensorFile) -> tuple[str, bool]:
@@ -164,7 +188,8 @@ def _source(
     if options.layout == "same" or not adapter.layout:
         return ""
     if options.layout is not None:
-        return options.layout if options.layout != adapter.layout else ""
+        given = options.layout.partition("(")[0]
+        return given if given != adapter.layout else ""
     found, certain = layout_of(file)
     if not found or found == adapter.layout:
         return ""
