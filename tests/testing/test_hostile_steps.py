@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import random
+import shutil
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -18,132 +19,13 @@ from click.testing import CliRunner
 
 import tensorkeep as tk
 from tensorkeep.cli import _main
-from tensorkeep.core.hashing import XXH3_128, digest_of
 from tensorkeep.testing.guard import Guard
+from tensorkeep.testing.hostile import cases
+from tensorkeep.testing.hostile._step import deep, good, signed
 from tests.conftest import FUZZ_EXAMPLES
 
-Edit = Callable[[dict[str, Any]], None]
-ZEROS = "0" * 32
 MUTATIONS = FUZZ_EXAMPLES or 150
-
-
-def signed(data: dict[str, Any]) -> bytes:
-    """A manifest with its own hash made to fit, as somebody who means harm would."""
-    text = "{\n" + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in data.items()) + "\n}\n"
-    return resigned(text.encode())
-
-
-def resigned(raw: bytes) -> bytes:
-    """The same bytes with a hash that fits; as they are where there is no place for one."""
-    at = raw.find(b'"hash": "') + 9
-    if at < 9 or len(raw) < at + 32:
-        return raw
-    blank = raw[:at] + ZEROS.encode() + raw[at + 32 :]
-    return raw[:at] + digest_of(blank, XXH3_128).value.encode() + raw[at + 32 :]
-
-
-def first(data: dict[str, Any]) -> list[Any]:
-    """The row of the tensor "w": dtype, shape, parts."""
-    return data["tensors"]["w"]
-
-
-def edit(path: tuple[Any, ...], value: Any) -> Edit:
-    """Set one value, deep inside."""
-
-    def act(data: dict[str, Any]) -> None:
-        place: Any = data
-        for key in path[:-1]:
-            place = place[key]
-        place[path[-1]] = value
-
-    return act
-
-
-def other_file(name: str) -> Edit:
-    """Let the tensor lie in another file, by a name that leads elsewhere."""
-
-    def act(data: dict[str, Any]) -> None:
-        data["files"][name] = data["files"].pop("w.safetensors")
-        first(data)[2][0][0] = name
-
-    return act
-
-
-def deep(levels: int) -> Any:
-    made: Any = 1
-    for _ in range(levels):
-        made = [made]
-    return made
-
-
-PART = ("tensors", "w", 2, 0)
-EDITS: dict[str, Edit] = {
-    **{
-        f"file {name!r}": other_file(name)
-        for name in (
-            "../secret",
-            "/etc/passwd",
-            "a/b",
-            "..",
-            ".",
-            "",
-            "a\\b",
-            "c:x",
-            "nul\0",
-            "x" * 300,
-            "manifest.json",
-        )
-    },
-    "a part of a file that is not named": edit((*PART, 0), "optimizer.safetensors"),
-    "a part outside of the tensor": edit((*PART, 2), [3, 0]),
-    "a part larger than the tensor": edit((*PART, 3), [40, 5]),
-    "a part of other dimensions": edit((*PART, 3), [20]),
-    "a negative start": edit((*PART, 2), [-1, 0]),
-    "a negative size": edit((*PART, 3), [-4, 5]),
-    "a negative shape": edit(("tensors", "w", 1), [-4, 5]),
-    "a negative offset": edit((*PART, 4), -8),
-    "an offset behind the end": edit((*PART, 4), 1 << 40),
-    "an offset of 2**64": edit((*PART, 4), 1 << 64),
-    "an offset that is a float": edit((*PART, 4), 1e300),
-    "an infinite offset": edit((*PART, 4), float("inf")),
-    "a shape whose product is huge": lambda data: (
-        edit(("tensors", "w", 1), [1 << 40, 1 << 40])(data),
-        edit((*PART, 3), [1 << 40, 1 << 40])(data),
-    )[0],
-    "a huge tensor in one small part": edit(("tensors", "w", 1), [1 << 31, 1 << 31]),
-    "a tensor of no part": edit(("tensors", "w", 2), []),
-    "one part twice": lambda data: first(data)[2].append(copy.deepcopy(first(data)[2][0])),
-    "halves that overlap and leave a hole": lambda data: edit(
-        ("tensors", "w", 2),
-        [
-            [*first(data)[2][0][:2], [0, 0], [2, 5], *first(data)[2][0][4:]],
-            [*first(data)[2][0][:2], [1, 0], [2, 5], *first(data)[2][0][4:]],
-        ],
-    )(data),
-    "a dtype that is none": edit(("tensors", "w", 0), "float1024"),
-    "a dtype that is code": edit(("tensors", "w", 0), "__import__('os').system('true')"),
-    "a hash that is wrong": edit((*PART, 5), "f" * 32),
-    "a hash that is no hash": edit((*PART, 5), "x"),
-    "a file's size that is wrong": edit(("files", "w.safetensors", 0), 1),
-    "a file's size that is negative": edit(("files", "w.safetensors", 0), -1),
-    "a file's header hash that is wrong": edit(("files", "w.safetensors", 1), "f" * 32),
-    "files that are a list": edit(("files",), []),
-    "tensors that are a list": edit(("tensors",), [1]),
-    "another step's number": edit(("step",), 7),
-    "a step that is text": edit(("step",), "x"),
-    "a version to come": edit(("version",), 2),
-    "a version that is text": edit(("version",), "1"),
-    "another format": edit(("format",), "tensorkeep"),
-    "a tree that is deep": edit(("tree",), deep(500)),
-    "a tree that names no tensor": edit(("tree",), {"t": "dict", "k": 3}),
-    "a tree that is text": edit(("tree",), "w"),
-    "metrics that are text": edit(("metrics",), {"loss": "low"}),
-    "metrics that are a list": edit(("metrics",), [1]),
-    "entries that are a number": edit(("entries",), 5),
-    "policies that are a number": edit(("keep",), 5),
-    "provenance that is missing": lambda data: data.pop("provenance"),
-    "tensors that are missing": lambda data: data.pop("tensors"),
-}
+CASES = {case.id: case for case in cases(os.devnull, "step")}
 
 
 @pytest.fixture
@@ -189,60 +71,35 @@ def asked(folder: Path) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("name", EDITS)
-def test_a_manifest_that_lies_is_refused(step: Path, name: str) -> None:
-    """With a hash that fits: only errors of ours, the step is never restored, the one before it is."""
-    (step.parent.parent / "secret").write_bytes(b"secret")
-    data = json.loads((step / "manifest.json").read_text())
-    EDITS[name](data)
-    (step / "manifest.json").write_bytes(signed(data))
+@pytest.mark.parametrize("name", CASES)
+def test_a_hostile_step_is_refused(step: Path, name: str) -> None:
+    """Whatever lies, and whatever stands in the place of a file: only errors of ours, and the step is never restored."""
+    (step.parent / "secret").write_bytes(b"secret")
+    shutil.rmtree(step)
+    CASES[name].write(step)
 
     assert asked(step) == []
 
 
-@pytest.mark.parametrize("name", ["w.safetensors", "manifest.json"])
-@pytest.mark.parametrize("kind", ["link", "link to nothing", "folder", "pipe", "device", "nothing"])
-def test_what_stands_in_the_place_of_a_file_is_not_followed(step: Path, kind: str, name: str) -> None:
-    """A link, even to the right bytes, a folder, a pipe, a device: refused at once."""
-    place = step / name
-    place.rename(step.parent.parent / "elsewhere")
-    if kind.startswith("link"):
-        place.symlink_to(step.parent.parent / ("elsewhere" if kind == "link" else "nowhere"))
-    elif kind == "folder":
-        place.mkdir()
-    elif kind == "pipe":
-        os.mkfifo(place)
-    elif kind == "device":
-        try:
-            os.mknod(place, 0o600 | 0o020000, os.makedev(1, 5))  # /dev/zero
-        except PermissionError:
-            pytest.skip("making a device needs root")
+@pytest.mark.parametrize(
+    ("name", "text"), [("step/duplicate-key", "step"), ("step/parts-overlap-hashes-fit", "overlap")]
+)
+def test_what_would_be_left_to_chance_is_refused_by_name(step: Path, name: str, text: str) -> None:
+    """Which of two equal keys a reader believes; which of two parts that lie over each other is written last."""
+    shutil.rmtree(step)
+    CASES[name].write(step)
 
-    assert asked(step) == []
-
-
-def test_a_duplicate_key_is_refused(step: Path) -> None:
-    """Which of two readers would believe is not left to chance."""
-    raw = (step / "manifest.json").read_bytes()
-    (step / "manifest.json").write_bytes(resigned(raw.replace(b'"step": 1', b'"step": 1,\n"step": 1', 1)))
-
-    assert asked(step) == []
-    with pytest.raises(tk.CorruptFileError, match="step"):
-        tk.Checkpointer(step.parent, signals=False).load(1)
-
-
-def test_parts_that_overlap_are_refused_though_their_hashes_fit(step: Path) -> None:
-    """As many elements as the tensor has, in two parts that lie over each other: a part of it would be left to chance."""
-    data = json.loads((step / "manifest.json").read_text())
-    file, name, _, _, offset, _ = first(data)[2][0]
-    half = (step / file).read_bytes()[offset : offset + 80]
-    digits = digest_of(half, XXH3_128).value
-    first(data)[2] = [[file, name, [start, 0], [2, 5], offset, digits] for start in (0, 1)]
-    (step / "manifest.json").write_bytes(signed(data))
-
-    assert asked(step) == []
-    with pytest.raises(tk.CorruptFileError, match="overlap"):
+    with pytest.raises(tk.CorruptFileError, match=text):
         tk.load(step)
+
+
+def test_the_step_that_hostile_ones_are_made_from_is_whole(step: Path) -> None:
+    """Each of them is refused for its one lie and for nothing else."""
+    for name, raw in good().items():
+        (step / name).write_bytes(raw)
+
+    (found,) = asked(step)
+    assert found.startswith("restored the step")
 
 
 def test_a_manifest_cut_anywhere_is_refused(step: Path) -> None:

@@ -31,6 +31,7 @@ FAMILIES = (
     "mxnet",
     "symbol",
     "index",
+    "step",
 )
 """What the ids begin with."""
 
@@ -42,7 +43,7 @@ def cases(sentinel: str | os.PathLike[str], family: str | None = None) -> Iterat
         sentinel: the path that payloads would create if they were executed.
         family: one of FAMILIES.
     """
-    from tensorkeep.testing.hostile import _json, _mxnet, _npy, _pickle, _safetensors, _torch, _zip
+    from tensorkeep.testing.hostile import _json, _mxnet, _npy, _pickle, _safetensors, _step, _torch, _zip
 
     target = os.fspath(Path(sentinel))
     makers: dict[str, Callable[[], Iterator[Case]]] = {
@@ -53,6 +54,7 @@ def cases(sentinel: str | os.PathLike[str], family: str | None = None) -> Iterat
         "npy": lambda: _npy.cases(target),
         "mxnet": _mxnet.cases,
         "symbol index": _json.cases,
+        "step": _step.cases,
     }
     for names, maker in makers.items():
         if family is None or family.partition("-")[0] in names.split():

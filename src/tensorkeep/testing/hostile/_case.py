@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,8 @@ class Case:
         harmless: it may also be loaded, if nothing runs, hangs or grows: the format does not forbid it.
         beside: more files, by name, in the same folder.
         folder: the folder itself is opened.
+        places: (name, what stands there instead of a file): "folder", "pipe", "device" (a link to one where the system lets
+            nobody make it), or "link:" and what it leads to, from its folder.
     """
 
     id: str
@@ -35,10 +39,27 @@ class Case:
     harmless: bool = False
     beside: tuple[tuple[str, bytes], ...] = ()
     folder: bool = False
+    places: tuple[tuple[str, str], ...] = ()
 
     def write(self, folder: Path) -> Path:
         """Write it into `folder`; the path to open."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in ((self.filename, self.data), *self.beside):
             (folder / name).write_bytes(data)
+        for name, what in self.places:
+            _place(folder / name, what)
         return folder if self.folder else folder / self.filename
+
+
+def _place(path: Path, what: str) -> None:
+    if what == "folder":
+        path.mkdir()
+    elif what == "pipe":
+        os.mkfifo(path)
+    elif what == "device":
+        try:
+            os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero of Linux
+        except PermissionError:
+            path.symlink_to("/dev/zero")
+    else:
+        path.symlink_to(what.removeprefix("link:"))
