@@ -10,6 +10,7 @@ import tensorkeep.mxnet as mx
 
 
 def test_default_ctx_is_deprecated_and_works() -> None:
+    """Reading and setting it warn, and what is set is where new arrays go."""
     with pytest.warns(DeprecationWarning, match=r"Context\.default_ctx has been deprecated"):
         before = mx.Context.default_ctx
     try:
@@ -23,6 +24,7 @@ def test_default_ctx_is_deprecated_and_works() -> None:
 
 
 def test_data_dir_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MXNET_HOME says where data lie, for both functions that tell it."""
     monkeypatch.setenv("MXNET_HOME", "/somewhere")
 
     assert mx.base.data_dir() == mx.gluon.utils.data_dir() == "/somewhere"

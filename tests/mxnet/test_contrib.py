@@ -24,6 +24,7 @@ def vectors(tmp_path: Path) -> str:
 
 
 def test_tokens_are_counted_between_delimiters() -> None:
+    """Case may be folded, a counter may be updated in place, and delimiters are no patterns."""
     counted = text.utils.count_tokens_from_str(" Life is great ! \n life is good . \n", " ", "\n", True)
 
     assert counted == Counter({"life": 2, "is": 2, "great": 1, "!": 1, "good": 1, ".": 1})
@@ -33,6 +34,7 @@ def test_tokens_are_counted_between_delimiters() -> None:
 
 
 def test_vocabulary_orders_by_count_then_token() -> None:
+    """Unknown and reserved tokens come first, limits of count and frequency hold, wrong indices are refused."""
     counter = Counter(["b", "b", "c", "c", "c", "a", "some", "$"])
     vocabulary = text.vocab.Vocabulary(counter, most_freq_count=3, unknown_token="?", reserved_tokens=["$"])
 
@@ -57,11 +59,13 @@ def test_vocabulary_orders_by_count_then_token() -> None:
     ],
 )
 def test_vocabulary_refuses(options: dict[str, object], message: str) -> None:
+    """Options that contradict each other are told with MXNet's texts."""
     with pytest.raises(AssertionError, match=message):
         text.vocab.Vocabulary(**options)
 
 
 def test_custom_vectors_are_read(vectors: str) -> None:
+    """A file of vectors becomes an embedding that can be asked, and changed for tokens that are known."""
     embedding = text.embedding.CustomEmbedding(vectors, init_unknown_vec=mx.nd.ones)
 
     assert embedding.vec_len == 3
@@ -79,6 +83,7 @@ def test_custom_vectors_are_read(vectors: str) -> None:
 
 
 def test_vectors_of_the_unknown_token_headers_and_duplicates(tmp_path: Path) -> None:
+    """A line of sizes and a second vector of a token are passed over with a warning; lines of other lengths are refused."""
     path = tmp_path / "vectors.txt"
     path.write_text("2 2\n<unk> 9 9\na 1 2\na 3 4\nb 5 6\n")
     with pytest.warns(UserWarning, match="likely a header|duplicate"):
@@ -92,6 +97,7 @@ def test_vectors_of_the_unknown_token_headers_and_duplicates(tmp_path: Path) -> 
 
 
 def test_vectors_for_a_vocabulary_and_several_together(vectors: str) -> None:
+    """Only the vocabulary's tokens are kept, and several embeddings stand side by side."""
     vocabulary = text.vocab.Vocabulary(Counter(["c", "x"]))
     restricted = text.embedding.CustomEmbedding(vectors, vocabulary=vocabulary)
     both = text.embedding.CompositeEmbedding(vocabulary, [restricted, text.embedding.CustomEmbedding(vectors)])
@@ -102,6 +108,7 @@ def test_vectors_for_a_vocabulary_and_several_together(vectors: str) -> None:
 
 
 def test_names_of_trained_vectors() -> None:
+    """The files that MXNet knows can be listed by kind; others are refused with what was asked for."""
     assert len(text.embedding.get_pretrained_file_names("glove")) == 10
     assert set(text.embedding.get_pretrained_file_names()) >= {"glove", "fasttext"}
     assert "wiki.simple.vec" in text.embedding.get_pretrained_file_names("fasttext")
@@ -118,6 +125,7 @@ def test_trained_vectors_are_not_downloaded(tmp_path: Path) -> None:
 
 
 def test_loaders_feed_modules() -> None:
+    """A DataLoader of Gluon becomes an iterator of batches whose last one is padded, as often as it is reset."""
     data = mx.gluon.data.ArrayDataset(mx.nd.arange(10).reshape((5, 2)), mx.nd.arange(5))
     batches = mx.contrib.io.DataLoaderIter(mx.gluon.data.DataLoader(data, 2), data_name="x", label_name="y")
 
@@ -132,6 +140,7 @@ def test_loaders_feed_modules() -> None:
 
 
 def test_gradients_and_losses() -> None:
+    """The old interface gives the gradients by argument, with the loss or alone."""
     x = mx.nd.array([1, 2, 3])
 
     grads, loss = autograd.grad_and_loss(lambda a, b: a * b + b, argnum=1)(x, x + 0)
@@ -141,6 +150,7 @@ def test_gradients_and_losses() -> None:
 
 
 def test_sections_switch_training() -> None:
+    """Inside a test section nothing trains, and outside of both nothing is recorded."""
     x = mx.nd.ones((2,))
     gradient = mx.nd.zeros((2,))
     autograd.mark_variables([x], [gradient])

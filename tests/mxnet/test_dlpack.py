@@ -12,6 +12,7 @@ from tensorkeep.mxnet import nd  # noqa: E402
 
 
 def test_torch_shares_the_memory_of_an_array() -> None:
+    """What is written through the tensor is read in the array."""
     array = nd.zeros((2, 3))
     array.to_torch()[0, 1] = 5
 
@@ -19,6 +20,7 @@ def test_torch_shares_the_memory_of_an_array() -> None:
 
 
 def test_array_shares_the_memory_of_a_tensor() -> None:
+    """What is written through the array is read in the tensor."""
     tensor = torch.zeros(2, 3)
     array = nd.from_torch(tensor)
     array[1] = 2
@@ -27,6 +29,7 @@ def test_array_shares_the_memory_of_a_tensor() -> None:
 
 
 def test_tensor_that_is_not_contiguous_is_refused() -> None:
+    """Nor is one of a dtype that MXNet lacks taken: a copy behind the caller's back would not be shared."""
     with pytest.raises(ValueError, match="Only c-contiguous"):
         nd.from_torch(torch.zeros(2, 3).t())
     with pytest.raises(ValueError, match="complex64 is not supported"):
@@ -34,6 +37,7 @@ def test_tensor_that_is_not_contiguous_is_refused() -> None:
 
 
 def test_numpy_array_is_shared_and_becomes_read_only() -> None:
+    """The array writes into NumPy's memory, which NumPy may then only read, as in MXNet."""
     values = np.zeros((2, 3), np.float32)
     array = nd.from_numpy(values)
     array[0, 0] = 7
@@ -43,6 +47,7 @@ def test_numpy_array_is_shared_and_becomes_read_only() -> None:
 
 
 def test_numpy_array_is_copied_when_asked() -> None:
+    """With zero_copy=False neither sees what the other writes."""
     values = np.zeros(3)
     array = nd.from_numpy(values, zero_copy=False)
     array[:] = 1
@@ -53,6 +58,7 @@ def test_numpy_array_is_copied_when_asked() -> None:
 
 
 def test_capsule_shares_memory_and_is_used_once() -> None:
+    """A second use would free the memory twice, and is refused."""
     array = nd.arange(4)
     capsule = array.to_dlpack_for_write()
     other = nd.from_dlpack(capsule)
@@ -64,6 +70,7 @@ def test_capsule_shares_memory_and_is_used_once() -> None:
 
 
 def test_dlpack_protocol_goes_both_ways() -> None:
+    """torch and NumPy take our arrays, and we take tensors, all of one memory."""
     array = nd.arange(4)
     tensor = torch.from_dlpack(array)
     tensor[1] = 5
@@ -73,6 +80,7 @@ def test_dlpack_protocol_goes_both_ways() -> None:
 
 
 def test_capsule_goes_to_torch() -> None:
+    """Values and the dtype arrive."""
     tensor = torch.utils.dlpack.from_dlpack(nd.to_dlpack_for_read(nd.ones((2,), dtype="int64")))
 
     assert tensor.tolist() == [1, 1]
@@ -80,6 +88,7 @@ def test_capsule_goes_to_torch() -> None:
 
 
 def test_numpy_functions_take_arrays() -> None:
+    """Arrays convert to NumPy's, to numbers and to indices, as their dtypes allow."""
     array = nd.array([1, 2, 3], dtype="int32")
 
     assert np.asarray(array).dtype == np.int32
@@ -93,4 +102,5 @@ def test_numpy_functions_take_arrays() -> None:
 
 
 def test_gpu_context_of_the_arrays_is_cpu_here() -> None:
+    """What is made of NumPy's memory lies on the CPU."""
     assert nd.from_numpy(np.zeros(1)).context == mx.cpu(0)

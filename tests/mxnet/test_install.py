@@ -41,6 +41,7 @@ print(mx is ours, nd is ours.nd, short is ours.nd, mxnet.ndarray.ndarray.NDArray
 
 
 def test_modules_are_the_same_objects() -> None:
+    """`mxnet` and `tensorkeep.mxnet` are one package under two names, down to submodules."""
     assert said(SAME) == "True True True True True tensorkeep.mxnet tensorkeep.mxnet.ndarray True mxnet.ndarray.sparse"
 
 
@@ -54,18 +55,21 @@ def other(tmp_path: Path) -> str:
 
 
 def test_importing_alone_leaves_an_installed_mxnet_alone(other: str) -> None:
+    """Whoever has another `mxnet` keeps it until install() is called."""
     code = "import tensorkeep.mxnet; import mxnet, mxnet.extra; print(mxnet.name, mxnet.extra.name)"
 
     assert said(code, other) == "another extra of another"
 
 
 def test_install_comes_before_an_installed_mxnet(other: str) -> None:
+    """After install() `import mxnet` gives ours."""
     code = "import tensorkeep.mxnet as t; t.install(); import mxnet; print(mxnet is t)"
 
     assert said(code, other) == "True"
 
 
 def test_uninstall_gives_the_installed_one_back(other: str) -> None:
+    """Ours is forgotten and the next `import mxnet` finds the other one."""
     code = (
         "import tensorkeep.mxnet as t; t.install(); import mxnet, mxnet.nd; t.uninstall(); import mxnet as again;"
         "print(again.name, mxnet is t)"
@@ -75,6 +79,7 @@ def test_uninstall_gives_the_installed_one_back(other: str) -> None:
 
 
 def test_install_after_another_mxnet_is_refused(other: str) -> None:
+    """Two at once would mix their classes: the error says where the first came from, and it stays."""
     code = (
         "import mxnet, tensorkeep.mxnet as t\ntry: t.install()\nexcept RuntimeError as err: print(str(err)[:34])\n"
         "print(mxnet.name)"
@@ -84,10 +89,12 @@ def test_install_after_another_mxnet_is_refused(other: str) -> None:
 
 
 def test_without_an_mxnet_importing_is_enough() -> None:
+    """Where no other is installed, `import mxnet` works once tensorkeep.mxnet was imported."""
     assert said("import tensorkeep.mxnet as t; import mxnet.ndarray; print(mxnet is t)") == "True"
 
 
 def test_parts_that_are_missing_are_named() -> None:
+    """An import of what we do not have says so in one line, by name."""
     done = python("-c", "import tensorkeep.mxnet as t; t.install(); import mxnet.nothing")
 
     assert done.stderr.strip().endswith(
@@ -96,6 +103,7 @@ def test_parts_that_are_missing_are_named() -> None:
 
 
 def test_gpu_is_none_or_cpu() -> None:
+    """Other values are refused with those that there are."""
     from tensorkeep.mxnet import install
 
     with pytest.raises(ValueError, match='gpu is None or "cpu"'):
@@ -131,12 +139,14 @@ WANTED = "__main__ ['--a', 'b'] True 1.9.1\n\n[1. 1.]\n<NDArray 2 @gpu(0)>\n[1.0
 
 
 def test_program_runs_unchanged(program: Path, tmp_path: Path) -> None:
+    """Name, arguments, path, output and exit status are those of a plain `python program.py`."""
     done = python("-m", "tensorkeep.mxnet", "--gpu", "cpu", str(program), "--a", "b", cwd=tmp_path.parent)
 
     assert (done.returncode, done.stdout, done.stderr) == (7, WANTED, "")
 
 
 def test_command_runs_it_too(program: Path) -> None:
+    """`tkeep mxnet` does what `python -m tensorkeep.mxnet` does."""
     code = "from tensorkeep.cli import main; import sys; sys.exit(main())"
     done = python("-c", code, "mxnet", "--gpu", "cpu", str(program), "--a", "b")
 
@@ -144,6 +154,7 @@ def test_command_runs_it_too(program: Path) -> None:
 
 
 def test_traceback_begins_in_the_program(program: Path) -> None:
+    """A failure of the program shows its own lines and none of ours."""
     done = python("-m", "tensorkeep.mxnet", "--gpu=cpu", str(program), "fail")
     lines = done.stderr.splitlines()
 
@@ -155,6 +166,7 @@ def test_traceback_begins_in_the_program(program: Path) -> None:
 
 
 def test_code_and_modules_run(tmp_path: Path) -> None:
+    """`-c` and `-m` work as Python's own do."""
     (tmp_path / "hello.py").write_text("import sys, mxnet\nprint(__name__, sys.argv[1:], mxnet.nd.ones(1).shape)\n")
     code = python("-m", "tensorkeep.mxnet", "-c", "import sys, mxnet; print(__name__, sys.argv)", "x", cwd=tmp_path)
     module = python("-m", "tensorkeep.mxnet", "-m", "hello", "x", cwd=tmp_path)
@@ -178,6 +190,7 @@ if __name__ == "__main__":
 
 
 def test_processes_that_a_program_starts_have_mxnet_too(tmp_path: Path) -> None:
+    """Workers that are spawned find `mxnet`, with the same settings."""
     (tmp_path / "workers.py").write_text(WORKERS)
     done = python("-m", "tensorkeep.mxnet", "--gpu", "cpu", "workers.py", cwd=tmp_path)
 
@@ -187,6 +200,7 @@ def test_processes_that_a_program_starts_have_mxnet_too(tmp_path: Path) -> None:
 
 
 def test_mistakes_of_the_program_are_printed_as_python_prints_them(tmp_path: Path) -> None:
+    """A syntax error and a failure in `-c` code look as they do without us."""
     (tmp_path / "bad.py").write_text("x = (\n")
     bad = python("-m", "tensorkeep.mxnet", "bad.py", cwd=tmp_path)
     code = python("-m", "tensorkeep.mxnet", "-c", "def f(): 1 / 0\nf()", cwd=tmp_path)
@@ -213,6 +227,7 @@ def test_mistakes_of_the_program_are_printed_as_python_prints_them(tmp_path: Pat
 def test_wrong_usage_is_told(
     args: list[str], text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Exit status 2, and a text that names what is wrong."""
     from tensorkeep.mxnet.__main__ import main
 
     assert main(args) == 2
@@ -220,6 +235,7 @@ def test_wrong_usage_is_told(
 
 
 def test_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The usage goes to the standard output with exit status 0."""
     from tensorkeep.mxnet.__main__ import main
 
     assert main(["--help"]) == 0

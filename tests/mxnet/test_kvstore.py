@@ -175,5 +175,6 @@ def test_rows_of_several_keys_are_pulled() -> None:
 
 
 def test_capabilities_of_the_test_store_can_be_asked_of_its_class() -> None:
+    """is_capable works with and without an instance, as MXNet's static method does."""
     assert mx.kv.create("teststore").is_capable("optimizer") is False
     assert type(mx.kv.create("teststore")).is_capable("optimizer") is False

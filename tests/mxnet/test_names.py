@@ -32,6 +32,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", TOP.split())
 def test_name_is_there_or_refused(name: str) -> None:
+    """Every public name of MXNet 1.9.1 works or says that tensorkeep lacks it: none is just missing."""
     if name in REFUSED:
         with pytest.raises(AttributeError, match=f"'{name}': tensorkeep does not have it"):
             getattr(mx, name)
@@ -41,6 +42,7 @@ def test_name_is_there_or_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*CONTRIB.split(), "amp", "svrg_optimization"])
 def test_contrib_is_there(name: str) -> None:
+    """Every module of mxnet.contrib that is claimed can be reached."""
     assert getattr(mx.contrib, name) is not None
 
 
@@ -53,16 +55,20 @@ def test_contrib_is_there(name: str) -> None:
     ],
 )  # fmt: skip
 def test_refused_functions_say_so(module: str, name: str) -> None:
+    """They take any arguments and raise an error with their own name."""
     function = getattr(import_module(f"tensorkeep.mxnet.{module}"), name)
     with pytest.raises(MXNetError, match=rf"mxnet\.{module}\.{name}: tensorkeep does not have it\. "):
         function("anything", even=1)
 
 
 def test_amp_has_the_names_of_its_module() -> None:
+    """The package gives what its module has, as in MXNet."""
     assert mx.contrib.amp.convert_model is mx.contrib.amp.amp.convert_model
 
 
 def test_errors_are_kept_by_name() -> None:
+    """A registered class stays usable, and an internal error carries MXNet's hint."""
+
     @mx.error.register
     class OwnError(MXNetError):
         pass
@@ -72,6 +78,7 @@ def test_errors_are_kept_by_name() -> None:
 
 
 def test_loggers_write_once(tmp_path: Path) -> None:
+    """Asking twice for a logger adds no second handler; the format is MXNet's, and the old name warns."""
     path = tmp_path / "log"
     for _ in range(2):
         logger = mx.log.get_logger("tests.mxnet.log", filename=str(path), level=mx.log.INFO)

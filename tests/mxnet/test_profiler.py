@@ -14,6 +14,7 @@ from tensorkeep.mxnet.base import MXNetError
 
 
 def test_trace_holds_what_ran(tmp_path: Path) -> None:
+    """Tasks, counters, markers and operators are in the file, the table and the JSON, until they are reset."""
     path = tmp_path / "profile.json"
     profiler.set_config(filename=str(path), profile_all=True, aggregate_stats=True)
     domain = profiler.Domain("mine")
@@ -43,11 +44,13 @@ def test_trace_holds_what_ran(tmp_path: Path) -> None:
 
 
 def test_options_that_mxnet_lacks_are_refused() -> None:
+    """A misspelt option of the profiler is an error with its name."""
     with pytest.raises(MXNetError, match="Cannot find argument 'foo'"):
         profiler.set_config(foo=1)
 
 
 def test_bulk_size_is_remembered_and_put_back() -> None:
+    """Setting it tells the one before, and a block restores that."""
     before = engine.set_bulk_size(4)
     with engine.bulk(20):
         assert engine.set_bulk_size(20) == 20
@@ -56,6 +59,7 @@ def test_bulk_size_is_remembered_and_put_back() -> None:
 
 
 def test_features_are_listed_by_name() -> None:
+    """There is one list, asked for by names in any case; unknown ones are refused."""
     features = runtime.Features()
 
     assert features is runtime.Features()

@@ -37,6 +37,7 @@ from tensorkeep.mxnet.base import MXNetError
     ],
 )
 def test_rows_change_as_in_mxnet(name: str, options: dict[str, Any], wanted: list[list[float]]) -> None:
+    """After two updates by sparse gradients the weights are real MXNet's, lazy or not."""
     weight = nd.ones((4, 2))
     update = optimizer.get_updater(optimizer.create(name, learning_rate=0.1, wd=0.1, **options))
     update(0, nd.sparse.row_sparse_array(([[1, 2]], [2]), shape=(4, 2)), weight)
@@ -46,12 +47,14 @@ def test_rows_change_as_in_mxnet(name: str, options: dict[str, Any], wanted: lis
 
 
 def test_optimizer_without_a_rule_refuses() -> None:
+    """An optimizer that cannot take a sparse gradient says so instead of making it dense."""
     update = optimizer.get_updater(optimizer.create("lamb"))
     with pytest.raises(MXNetError, match="gradient row_sparse"):
         update(0, nd.sparse.zeros("row_sparse", (4, 2)), nd.ones((4, 2)))
 
 
 def test_gradient_without_rows_changes_nothing() -> None:
+    """Not even by weight decay: no row was touched."""
     weight = nd.ones((4, 2))
     optimizer.get_updater(optimizer.create("sgd", wd=0.5))(0, nd.sparse.zeros("row_sparse", (4, 2)), weight)
 
@@ -59,6 +62,7 @@ def test_gradient_without_rows_changes_nothing() -> None:
 
 
 def test_embedding_trains_by_the_rows_that_it_looked_up() -> None:
+    """Two steps of SGD with momentum give real MXNet's weights; other rows stay."""
     block = gluon.nn.Embedding(5, 2, sparse_grad=True)
     block.initialize(init.One())
     trainer = gluon.Trainer(block.collect_params(), "sgd", {"learning_rate": 1, "wd": 0.1, "momentum": 0.9})
@@ -92,6 +96,7 @@ def test_embedding_trains_by_the_rows_that_it_looked_up() -> None:
     ],
 )
 def test_row_sparse_weights_change_as_in_mxnet(name: str, options: dict[str, Any], wanted: list[list[float]]) -> None:
+    """Weights that are sparse themselves end where real MXNet's do, and stay sparse."""
     weight = nd.ones((4, 2)).tostype("row_sparse")
     update = optimizer.get_updater(optimizer.create(name, learning_rate=0.1, **{"wd": 0.1, **options}))
     update(0, nd.sparse.row_sparse_array(([[1, 2]], [2]), shape=(4, 2)), weight)
@@ -102,6 +107,7 @@ def test_row_sparse_weights_change_as_in_mxnet(name: str, options: dict[str, Any
 
 
 def test_adagrad_refuses_decay_with_sparse_gradients() -> None:
+    """As in MXNet, whose rule knows no decay there."""
     update = optimizer.get_updater(optimizer.create("adagrad", wd=0.1))
     with pytest.raises(MXNetError, match="gradient row_sparse"):
         update(0, nd.sparse.zeros("row_sparse", (4, 2)), nd.ones((4, 2)))
@@ -137,6 +143,7 @@ def test_sparse_variables_have_gradients(stype: str) -> None:
 @pytest.mark.parametrize("stype", ["row_sparse", "csr", "default"])
 @pytest.mark.parametrize("grad", ["row_sparse", "csr", "default"])
 def test_gradients_are_stored_as_asked(stype: str, grad: str) -> None:
+    """Any pair of an array's and its gradient's storage works."""
     x = nd.ones((2, 2)).tostype(stype)
     x.attach_grad(stype=grad)
 
@@ -144,6 +151,7 @@ def test_gradients_are_stored_as_asked(stype: str, grad: str) -> None:
 
 
 def test_recorded_variable_follows_its_changes() -> None:
+    """Values that are assigned between two recordings count in the second."""
     x = nd.array([[1, 0], [0, 2]]).tostype("row_sparse")
     x.attach_grad()
     for scale in (1, 3):
@@ -156,6 +164,7 @@ def test_recorded_variable_follows_its_changes() -> None:
 
 
 def test_initializers_fill_sparse_arrays() -> None:
+    """All elements get their value, also those that were not stored."""
     array = nd.sparse.zeros("row_sparse", (2, 3))
     init.One()(init.InitDesc("x_weight"), array)
 
@@ -183,6 +192,7 @@ def test_sparse_parameter_trains_as_in_mxnet() -> None:
 
 
 def test_sparse_weights_are_updated_in_the_store() -> None:
+    """update_on_kvstore=False cannot work for them and is refused with the reason."""
     params = gluon.ParameterDict()
     params.get("w", stype="row_sparse", shape=(4, 3), grad_stype="row_sparse", init="zeros")
     params.initialize()
@@ -192,6 +202,7 @@ def test_sparse_weights_are_updated_in_the_store() -> None:
 
 
 def test_variables_can_be_marked_again() -> None:
+    """The second gradient array is the one that is filled."""
     x = nd.ones((2, 2)).tostype("row_sparse")
     for _ in range(2):
         gradient = nd.zeros_like(x)

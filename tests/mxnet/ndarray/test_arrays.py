@@ -11,6 +11,7 @@ from tensorkeep.mxnet.base import MXNetError
 
 
 def test_moveaxis_takes_any_sequence() -> None:
+    """A range and an iterator name axes as lists do; an axis twice is refused, counted from either end."""
     assert nd.moveaxis(nd.zeros((1, 2, 3)), range(3), iter([2, 0, 1])).shape == (2, 3, 1)
 
     for source, destination in (([0, 0], [0, 1]), ([0, 1], [1, -2])):

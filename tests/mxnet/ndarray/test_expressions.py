@@ -66,6 +66,7 @@ def _rounded(wanted: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize(("group", "text"), CASES)
 def test_expression_gives_what_mxnet_gives(group: str, text: str) -> None:
+    """Values, dtypes and printed forms are those that real MXNet answered; where ours are better on purpose, they still differ."""
     # As `python -m tensorkeep.mxnet` has it; MXNet's answers are printed by NumPy 1.23.
     with np.printoptions(**({"legacy": "1.25"} if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else {})):
         found = json.loads(json.dumps(answer(mx, text)))

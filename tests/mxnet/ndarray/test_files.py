@@ -70,6 +70,7 @@ def check_all(found: Any, facts: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", LISTS)
 def test_file_of_mxnet_is_read(name: str) -> None:
+    """From the disk and from memory: names, shapes, dtypes and values are those that real MXNet wrote."""
     with np_shape(MANIFEST[name].get("np_semantics", False)):
         check_all(nd.load(str(GOLDEN / name)), MANIFEST[name])
         check_all(nd.load_frombuffer((GOLDEN / name).read_bytes()), MANIFEST[name])
@@ -77,6 +78,7 @@ def test_file_of_mxnet_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", LISTS)
 def test_file_of_mxnet_is_written_again_byte_for_byte(name: str, tmp_path: Path) -> None:
+    """Read and saved, a file of real MXNet has the same bytes."""
     path = str(tmp_path / "again.params")
     with np_shape(MANIFEST[name].get("np_semantics", False)):
         nd.save(path, nd.load(str(GOLDEN / name)))
@@ -86,6 +88,7 @@ def test_file_of_mxnet_is_written_again_byte_for_byte(name: str, tmp_path: Path)
 
 @pytest.mark.parametrize("name", PICKLES)
 def test_pickle_of_mxnet_is_read(name: str) -> None:
+    """What real MXNet pickled, with any protocol, comes back as arrays of ours."""
     found = pickle.loads((GOLDEN / name).read_bytes())
     if isinstance(found, bytes):  # nd_double.pkl is the pickle of a pickle
         found = pickle.loads(found)
@@ -102,6 +105,7 @@ def test_pickle_is_the_one_that_mxnet_writes(protocol: int) -> None:
 
 
 def test_a_process_unpickles_that_never_imported_mxnet() -> None:
+    """A pickle names `mxnet` in its text; importing tensorkeep.mxnet is enough to read it."""
     code = "import pickle, sys, tensorkeep.mxnet; print(pickle.load(open(sys.argv[1], 'rb')).shape)"
     done = subprocess.run(
         [sys.executable, "-c", code, str(GOLDEN / "pickle/nd_proto4.pkl")], capture_output=True, text=True, check=True
@@ -111,6 +115,7 @@ def test_a_process_unpickles_that_never_imported_mxnet() -> None:
 
 
 def test_pickle_names_tensorkeep_where_another_mxnet_was_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a foreign `mxnet` in the process a pickle of ours must not ask that one for its class."""
     import types
 
     for name in [name for name in sys.modules if name.split(".")[0] == "mxnet"]:
@@ -124,6 +129,7 @@ def test_pickle_names_tensorkeep_where_another_mxnet_was_imported(monkeypatch: p
 
 
 def test_pickled_none_is_an_array_without_values() -> None:
+    """MXNet pickles an array that was never allocated as handle None."""
     made = nd.NDArray.__new__(nd.NDArray)
     made.__setstate__({"handle": None})
 
@@ -132,11 +138,13 @@ def test_pickled_none_is_an_array_without_values() -> None:
 
 @pytest.mark.parametrize("record", [b"", b"\0" * 3, b"\xc9\xfa\x93\xf9" + b"\xff" * 20])
 def test_damaged_pickle_is_refused(record: bytes) -> None:
+    """The record inside a pickle is checked like a file."""
     with pytest.raises(MXNetError, match="Invalid NDArray file format"):
         nd.NDArray(None).__setstate__({"handle": bytearray(record)})
 
 
 def test_device_is_kept_in_the_file(tmp_path: Path) -> None:
+    """Type and number of each array's device are written as MXNet writes them, and load on the CPU that is here."""
     path = str(tmp_path / "a.params")
     nd.save(path, {"a": nd.ones((2,), ctx=mx.cpu(1)), "b": nd.ones((2,), ctx=mx.cpu_pinned(3))})
     raw = Path(path).read_bytes()
@@ -150,6 +158,7 @@ def test_device_is_kept_in_the_file(tmp_path: Path) -> None:
 def test_gpu_arrays_that_are_computed_on_the_cpu_stay_gpu_arrays_in_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Files say gpu(1), and loading follows the setting of the process that loads."""
     if mx.num_gpus():
         pytest.skip("this machine has a GPU")
     path = str(tmp_path / "a.params")
@@ -165,6 +174,7 @@ def test_gpu_arrays_that_are_computed_on_the_cpu_stay_gpu_arrays_in_files(
 
 
 def test_save_keeps_the_old_file_when_it_fails(tmp_path: Path) -> None:
+    """A refused save leaves the file as it was, and nothing beside it."""
     path = tmp_path / "a.params"
     nd.save(str(path), [nd.ones(2)])
     before = path.read_bytes()
@@ -176,6 +186,7 @@ def test_save_keeps_the_old_file_when_it_fails(tmp_path: Path) -> None:
 
 
 def test_empty_list_and_dict_are_saved(tmp_path: Path) -> None:
+    """Both are the file that real MXNet writes for an empty list, and come back as one."""
     for data in ([], {}):
         nd.save(str(tmp_path / "a"), data)
 
@@ -224,11 +235,13 @@ def test_empty_list_and_dict_are_saved(tmp_path: Path) -> None:
     ],
 )
 def test_refusals_are_mxnets(call: Any, error: type[Exception], text: str, tmp_path: Path) -> None:
+    """Wrong arguments and files raise MXNet's exceptions with the beginning of MXNet's texts."""
     with pytest.raises(error, match=text):
         call(str(tmp_path / "a.params"))
 
 
 def test_file_without_np_shapes_is_refused_while_they_are_on() -> None:
+    """As in MXNet, where a dimension 0 would mean two things."""
     with (
         np_shape(True),
         pytest.raises(MXNetError, match="ndarray was not saved in np shape semantics, but being loaded"),
@@ -237,6 +250,7 @@ def test_file_without_np_shapes_is_refused_while_they_are_on() -> None:
 
 
 def test_either_semantics_can_be_asked_for() -> None:
+    """Readers that know both, such as those of whole models, ask for any."""
     with np_shape(True):
         found = _files.load_arrays(str(GOLDEN / "nd/list.params"), nd.NDArray, any_semantics=True)
 
@@ -244,11 +258,13 @@ def test_either_semantics_can_be_asked_for() -> None:
 
 
 def test_sparse_is_not_saved_under_np_shapes(tmp_path: Path) -> None:
+    """MXNet's format has no place for it, so it is refused with MXNet's text."""
     with np_shape(True), pytest.raises(MXNetError, match="only allow serializing ndarray of default storage type"):
         nd.save(str(tmp_path / "a"), nd.zeros((2, 2), stype="csr"))
 
 
 def test_scalars_and_empty_arrays_come_back_under_np_shapes(tmp_path: Path) -> None:
+    """Shapes () and (0, 3) are values and not unknown there."""
     path = str(tmp_path / "a")
     with np_shape(True):
         nd.save(path, {"s": nd.array(3.5), "e": nd.zeros((0, 3))})
@@ -259,6 +275,7 @@ def test_scalars_and_empty_arrays_come_back_under_np_shapes(tmp_path: Path) -> N
 
 
 def test_arrays_that_are_not_contiguous_are_saved_in_order(tmp_path: Path) -> None:
+    """The elements go to the file in the order of their indices, not of the memory."""
     path = str(tmp_path / "a")
     array = nd.from_torch(nd.arange(6).reshape((2, 3)).to_torch()[:, :3])
     array._t = array._t.t()
@@ -268,6 +285,7 @@ def test_arrays_that_are_not_contiguous_are_saved_in_order(tmp_path: Path) -> No
 
 
 def test_indices_outside_a_sparse_array_are_refused() -> None:
+    """One above the last column and one below 0 are told with the bounds."""
     raw = bytearray((GOLDEN / "nd/csr.params").read_bytes())
     last = len(raw) - len("csr") - 8 - 8  # the indices stand before the names
     assert int.from_bytes(raw[last - 8 : last], "little") < 5
@@ -278,6 +296,7 @@ def test_indices_outside_a_sparse_array_are_refused() -> None:
 
 
 def test_every_prefix_of_a_file_is_refused() -> None:
+    """Wherever a file is cut, it is damaged and never a shorter list."""
     raw = (GOLDEN / "nd/sparse_mixed.params").read_bytes()
     for stop in range(0, len(raw), 7):
         with pytest.raises(MXNetError, match="Invalid NDArray file format"):
