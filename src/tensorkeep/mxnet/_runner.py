@@ -17,6 +17,7 @@ from tensorkeep.mxnet.symbol._infer import from_user, infer_shapes, known
 from tensorkeep.mxnet.symbol._node import FAILURES, Entry, Node, post_order, refusal, variables
 
 if TYPE_CHECKING:
+    from tensorkeep.mxnet._sparse_graph import SparseFlow
     from tensorkeep.mxnet.symbol.symbol import Symbol
 
 __all__ = ["Runner", "refuse_unknown"]
@@ -163,6 +164,11 @@ class Runner:
         return self.run(given, is_train, device=device, monitor=monitor, monitor_all=monitor_all)
 
     @property
+    def slots(self) -> tuple[list[int], list[int]]:
+        """Under which numbers a run keeps the values of `inputs`, and the outputs."""
+        return [slot for _, slot in self._inputs], self._results
+
+    @property
     def inputs(self) -> list[str]:
         """The names of all variables in the order in which `run` takes their values."""
         return [name for name, _ in self._inputs]
@@ -175,8 +181,13 @@ class Runner:
         device: torch.device | None = None,
         monitor: Monitor | None = None,
         monitor_all: bool = False,
+        flow: SparseFlow | None = None,
     ) -> list[torch.Tensor]:
-        """The same for tensors in the order of `inputs`, where several may have one name."""
+        """The same for tensors in the order of `inputs`, where several may have one name.
+
+        Args:
+            flow: is told of every operator that is computed.
+        """
         slots: list[Any] = [None] * self._size
         for (_, slot), value in zip(self._inputs, values, strict=True):
             slots[slot] = value
@@ -204,6 +215,8 @@ class Runner:
             if recording and (op := step.op) is not None:
                 outputs: Any = (found,) if type(found) is _Tensor else found
                 found = follow(op, taken, given, found) if shadows or stops(op, outputs) else found
+            if flow is not None and step.op is not None:
+                flow.follow(step.op, step.node.parameters(), step.take, step.put[0], taken)
             if type(found) is _Tensor:
                 slots[step.put[0]] = found
             else:

@@ -22,6 +22,9 @@ __all__ = ["Param", "Schema", "all_names", "schema", "schemas"]
 Value = Any
 """int, float, bool, str, None, or a tuple of them."""
 
+_NOT_LISTED = {"_contrib_SparseEmbedding": ("deterministic",)}
+"""Parameters that MXNet takes and keeps in a symbol, but tells nobody of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Param:
@@ -75,7 +78,8 @@ class Schema:
         for name, value in attrs.items():
             param = params.get(name)
             if param is None:
-                if name[:2] == "__" or not params:  # MXNet's operators without parameters take any and drop them
+                # MXNet's operators without parameters take any and drop them.
+                if name[:2] == "__" or not params or name in _NOT_LISTED.get(self.name, ()):
                     continue
                 self._unknown(name, attrs)
             else:

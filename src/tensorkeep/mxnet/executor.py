@@ -13,6 +13,7 @@ import torch
 from tensorkeep.mxnet._dtypes import NAMES, TORCH, name_of
 from tensorkeep.mxnet._invoke import wrap
 from tensorkeep.mxnet._runner import Runner
+from tensorkeep.mxnet._sparse_graph import SparseFlow
 from tensorkeep.mxnet.base import MXNetError, claim
 from tensorkeep.mxnet.context import Context
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
@@ -67,8 +68,10 @@ class Executor:
         self._requests: list[str] = []
         # backward() after forward(is_train=False) runs the network again; random numbers must stay the same.
         self._draws = any(node.op.startswith(_RANDOM) for node in post_order(symbol._outputs))
+        self._casts = any(node.op == "cast_storage" for node in post_order(symbol._outputs))
         self._order: list[tuple[bool, int]] = []
         self._leaves: list[tuple[int, torch.Tensor]] = []
+        self._states: list[tuple[Any, torch.Tensor]] = []
         self._results: list[torch.Tensor] | None = None
         self._was_train = False
         self._outputs: list[Any] | None = None
@@ -155,15 +158,31 @@ class Executor:
                         f"Shape not match! Argument {name}, need: {arguments[name].shape}, received: {array.shape}"
                     )
                 _copy(array, arguments[name])
-        results = self._run(bool(is_train), record=bool(is_train) or self._draws)
-        if self._outputs is None:
-            self._outputs = [wrap(tensor.detach(), self._ctx, NDArray) for tensor in results]
+        flow = self._sparse_flow()
+        results = self._run(bool(is_train), record=bool(is_train) or self._draws, flow=flow)
+        made = [wrap(tensor.detach(), self._ctx, NDArray) for tensor in results]
+        if flow is not None:
+            made = [flow.arrays.get(slot, array) for slot, array in zip(self._runner.slots[1], made, strict=True)]
+        if self._outputs is None or any(old.stype != new.stype for old, new in zip(self._outputs, made, strict=True)):
+            self._outputs = made
         else:
-            for array, tensor in zip(self._outputs, results, strict=True):
-                array._t = tensor.detach()
+            for array, found in zip(self._outputs, made, strict=True):
+                if found.stype == "default":
+                    array._t = found._t
+                else:
+                    found.copyto(array)
         return self._outputs
 
-    def _run(self, is_train: bool, record: bool) -> list[torch.Tensor]:
+    def _sparse_flow(self) -> SparseFlow | None:
+        """What follows the values of sparse arrays through the network; None when there are none."""
+        given = [(self.arg_arrays if is_argument else self.aux_arrays)[at] for is_argument, at in self._order]
+        slots = self._runner.slots[0]
+        sparse = {slot: array for slot, array in zip(slots, given, strict=True) if array.stype != "default"}
+        if not sparse and not self._casts:
+            return None
+        return SparseFlow(sparse, self._ctx)
+
+    def _run(self, is_train: bool, record: bool, flow: SparseFlow | None = None) -> list[torch.Tensor]:
         self._leaves = []
         self._results = None
         record = record and any(request != "null" for request in self._requests)
@@ -182,11 +201,20 @@ class Executor:
                 device=device,
                 monitor=None if self._monitor is None else self._show,
                 monitor_all=self._monitor_all,
+                flow=flow,
             )
+        held = zip(self._order, values, strict=True)
+        self._states = [(self.aux_arrays[at], value) for (is_argument, at), value in held if not is_argument]
+        self._keep_states()
         if record:
             self._results = results
         self._was_train = is_train
         return results
+
+    def _keep_states(self) -> None:
+        for array, value in self._states:
+            if array.stype != "default":
+                array._fill(value)  # operators write into the dense values
 
     def _show(self, name: str, tensor: torch.Tensor) -> None:
         assert self._monitor is not None
@@ -226,6 +254,7 @@ class Executor:
             found = torch.autograd.grad(heads, leaves, head_grads, retain_graph=True, allow_unused=True)
         for (at, _), gradient in zip(self._leaves, found, strict=True):
             self._put(at, gradient)
+        self._keep_states()
 
     @staticmethod
     def _head_gradient(node: Node, result: torch.Tensor, given: Any) -> torch.Tensor:
@@ -240,8 +269,15 @@ class Executor:
         return given._t.detach().to(result.device, result.dtype)
 
     def _put(self, at: int, gradient: torch.Tensor | None) -> None:
+        held = self.grad_arrays[at]
+        if held.stype != "default":
+            if gradient is None and self._requests[at] == "add":
+                return
+            found = torch.zeros_like(held._t) if gradient is None else gradient
+            held._fill(held._t + found if self._requests[at] == "add" else found.detach())
+            return
         # In place: others hold the array, or it is a part of a larger one.
-        target = self.grad_arrays[at]._t.detach()
+        target = held._t.detach()
         if self._requests[at] == "add":
             if gradient is not None:
                 target.add_(gradient)
@@ -340,7 +376,10 @@ def _copy(source: Any, target: Any) -> None:
             f"Incompatible attr in node  at 0-th output: expected {_listed(tuple(tensor.shape))}, "
             f"got {_listed(target.shape)}"
         )
-    target._t.detach().copy_(tensor)
+    if target.stype != "default":
+        target[:] = source if isinstance(source, NDArray) else wrap(tensor, target._ctx, NDArray)
+    else:
+        target._t.detach().copy_(tensor)
 
 
 def _decided(shape: Any, old: Any) -> tuple[int, ...]:

@@ -21,17 +21,19 @@ from tensorkeep.mxnet.ndarray._sparse_array import (
     RowSparseNDArray,
     csr_parts,
     from_parts,
+    retain,
 )
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
 
-__all__ = ["compute"]
+__all__ = ["by_rule", "compute"]
 
 _OF_VALUES = frozenset((
-    "BlockGrad", "_copy", "_div_scalar", "_mul_scalar", "abs", "arcsin", "arcsinh", "arctan", "arctanh", "cbrt",
+    "BlockGrad", "_contrib_quadratic", "_copy", "_div_scalar", "_mul_scalar", "_scatter_minus_scalar",
+    "_scatter_plus_scalar", "abs", "arcsin", "arcsinh", "arctan", "arctanh", "cbrt",
     "ceil", "degrees", "expm1", "fix", "floor", "log1p", "make_loss", "negative", "radians", "relu", "rint", "round",
     "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "clip",
 ))  # fmt: skip
-"""f(0) = 0, so that the values that are stored are all that matters."""
+"""f(0) = 0, or (`_scatter_`) what is not stored stays 0: the values that are stored are all that matters."""
 
 
 _COMPARING = {
@@ -44,16 +46,8 @@ def compute(op: Operator, inputs: list[Any], attrs: dict[str, Any] | None, out: 
     """An operator with sparse arrays among its inputs or outputs: by a rule, else with the dense values."""
     if op.name in _LAZY and isinstance(inputs[1], RowSparseNDArray) and _is_lazy(op, inputs[0], attrs):
         return _update_rows(op, inputs, attrs, out)
-    rule = _RULES.get(op.name)
-    if state.recording and any(getattr(array, "_collect", None) is not None for array in inputs):
-        rule = None  # what is recorded of a variable are its dense values
-    elif (
-        (op.name in _OF_VALUES or op.name in _COMPARING)
-        and isinstance(inputs[0], BaseSparseNDArray)
-        and _keeps_zero(op, attrs)
-    ):
-        rule = _of_values
-    found = rule(op, inputs, attrs or {}) if rule is not None else None
+    recorded = state.recording and any(getattr(array, "_collect", None) is not None for array in inputs)
+    found = None if recorded else by_rule(op, inputs, attrs)  # what is recorded of a variable are its dense values
     if found is None:
         dense = [wrap(x._t, x._ctx, NDArray) if isinstance(x, BaseSparseNDArray) else x for x in inputs]
         found = invoke(op, dense, attrs, None if isinstance(out, BaseSparseNDArray) else out, NDArray)
@@ -69,6 +63,18 @@ def compute(op: Operator, inputs: list[Any], attrs: dict[str, Any] | None, out: 
     else:
         found.copyto(out)
     return out
+
+
+def by_rule(op: Operator, inputs: list[Any], attrs: dict[str, Any] | None) -> Any:
+    """What the operator's rule gives; None where there is none for such inputs, and only the dense values help."""
+    rule = _RULES.get(op.name)
+    if (
+        (op.name in _OF_VALUES or op.name in _COMPARING)
+        and isinstance(inputs[0], BaseSparseNDArray)
+        and _keeps_zero(op, inputs[0], attrs)
+    ):
+        rule = _of_values
+    return rule(op, inputs, attrs or {}) if rule is not None else None
 
 
 _LAZY = frozenset(("sgd_update", "sgd_mom_update", "adam_update", "ftrl_update", "_sparse_adagrad_update"))
@@ -102,9 +108,11 @@ def _write_rows(array: Any, rows: torch.Tensor, values: torch.Tensor) -> None:
         array._fill(dense)
 
 
-def _keeps_zero(op: Operator, attrs: dict[str, Any] | None) -> bool:
+def _keeps_zero(op: Operator, array: BaseSparseNDArray, attrs: dict[str, Any] | None) -> bool:
     """Whether zero stays zero."""
     given = op.complete(attrs or {})
+    if op.name == "_contrib_quadratic":
+        return not given["c"] and isinstance(array, CSRNDArray)
     if op.name == "clip":
         return bool(given["a_min"] <= 0 <= given["a_max"])
     return op.name not in _COMPARING or not _COMPARING[op.name](0, given["scalar"])
@@ -137,11 +145,21 @@ def _stored(array: BaseSparseNDArray) -> torch.Tensor:
 
 
 def _joined(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
-    """Sum and difference of arrays that are sparse in the same way: stored is what either stores."""
+    """Sum, difference and the like of arrays that are sparse in the same way: stored is what either stores."""
     kinds = {type(array) for array in inputs}
     if len(kinds) != 1 or not kinds <= {CSRNDArray, RowSparseNDArray}:
         return None
     return _result(op, inputs, attrs, lambda a, b: a | b)
+
+
+def _divided(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
+    """The quotients in the rows that the left array stores."""
+    array = inputs[0]
+    if not isinstance(array, RowSparseNDArray):
+        return None
+    rows = array._parts[1]
+    below = wrap(inputs[1]._t.detach()[rows], array._ctx, NDArray)
+    return array._with(invoke(op, [array.data, below], attrs, None, NDArray)._t, rows)
 
 
 def _rows_joined(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
@@ -262,9 +280,19 @@ def _dot(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
     return None
 
 
+def _cast(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
+    stype = op.complete(attrs)["stype"]
+    return None if stype == "default" else inputs[0].tostype(stype)
+
+
+def _retained(op: Operator, inputs: list[Any], attrs: dict[str, Any]) -> Any:
+    return retain(*inputs)
+
+
 _RULES: dict[str, Callable[[Operator, list[Any], dict[str, Any]], Any]] = {
-    "_square_sum": _squares,
-    "zeros_like": _zeros_like, "elemwise_add": _joined, "elemwise_sub": _joined, "_grad_add": _joined,
+    "_square_sum": _squares, "_sparse_retain": _retained, "cast_storage": _cast,
+    "zeros_like": _zeros_like, "elemwise_add": _joined, "elemwise_sub": _joined, "_grad_add": _joined, "_hypot": _joined,
+    "_maximum": _joined, "_minimum": _joined, "_scatter_elemwise_div": _divided,
     "add_n": _rows_joined, "elemwise_mul": _product, "broadcast_mul": _first_product, "broadcast_div": _first_product,
     "slice": _slice, "Concat": _concat, "dot": _dot, "take": _take,
 }  # fmt: skip

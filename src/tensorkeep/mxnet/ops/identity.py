@@ -143,3 +143,19 @@ def quadratic(data: Tensor, *, a: float = 0.0, b: float = 0.0, c: float = 0.0) -
     if not data.is_floating_point():
         return in_floats(lambda x: (a * x + b) * x + c, data)
     return (a * data + b) * data + c
+
+
+@operator("cast_storage", shape="same")
+def cast_storage(data: Tensor, *, stype: str) -> Tensor:
+    """The values in another storage type: "default", "row_sparse" or "csr"."""
+    return data.clone()
+
+
+@operator(
+    "_sparse_retain", shape=lambda shapes, attrs: (shapes, [shapes[0]]), dtype=lambda names, attrs: (names, [names[0]])
+)
+def sparse_retain(data: Tensor, indices: Tensor) -> Tensor:
+    """The rows that are named by indices; the others are zero."""
+    rows = torch.zeros(data.shape[0], dtype=torch.bool, device=data.device)
+    rows[indices.to(torch.int64)] = True
+    return torch.where(rows.reshape(-1, *[1] * (data.dim() - 1)), data, 0)
