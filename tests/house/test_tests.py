@@ -12,9 +12,10 @@ TESTS = Path(__file__).parents[1]
 def without_sentence(source: str) -> Iterator[tuple[int, str]]:
     """(line, name) of the tests in a module that have no docstring."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"):
-            if not ast.get_docstring(node):
-                yield node.lineno, node.name
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if node.name.startswith("test_") and not ast.get_docstring(node):
+            yield node.lineno, node.name
 
 
 def test_every_test_has_its_sentence() -> None:
