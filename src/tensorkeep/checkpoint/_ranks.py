@@ -16,7 +16,7 @@ from typing import Any
 from tensorkeep import errors
 from tensorkeep.errors import SaveError, TensorkeepError
 
-__all__ = ["Lanes", "Ranks", "give_back", "ranks_here"]
+__all__ = ["Lanes", "Ranks", "alike", "give_back", "ranks_here"]
 
 _KINDS = {name: getattr(errors, name) for name in errors.__all__}
 
@@ -122,6 +122,22 @@ class Ranks:
             f"({self._broken:.200}). Look at the other ranks' own errors, and start all of them again: they resume from the "
             "newest step.",
         )
+
+
+def alike(ranks: Ranks | None, act: Callable[[], Any], *, first: bool = False, tell: list[Any] | None = None) -> None:
+    """Act, on every rank or on the `first`; what one meets is raised on all. In `tell`, what rank 0 found."""
+    if ranks is None:
+        act()
+        return
+
+    def one() -> Any:
+        if ranks.first or not first:
+            act()
+        return tell
+
+    said = ranks.gather(one)[0]
+    if tell is not None:
+        tell[:] = said
 
 
 def _error_of(failed: Sequence[tuple[int, Sequence[Any]]]) -> BaseException:

@@ -12,22 +12,20 @@ from dataclasses import replace
 from typing import Any
 
 from tensorkeep.checkpoint import retention
-from tensorkeep.checkpoint._agree import overlay, own_of
-from tensorkeep.checkpoint._collect import WHOLE, collect, frozen_names
+from tensorkeep.checkpoint._collect import collect, frozen_names
 from tensorkeep.checkpoint._handle import NotCapturedWarning, NotRestoredWarning, SaveHandle
 from tensorkeep.checkpoint._pieces import Pieces
-from tensorkeep.checkpoint._ranks import Lanes, Ranks, give_back, ranks_here
+from tensorkeep.checkpoint._ranks import Lanes, Ranks, alike, give_back, ranks_here
+from tensorkeep.checkpoint._restoring import find_step, open_whole, put_back, unwrapped
 from tensorkeep.checkpoint._seen import not_captured
 from tensorkeep.checkpoint._staging import Staging, digest_tensors
-from tensorkeep.checkpoint._state import Restore
-from tensorkeep.checkpoint._together import candidates, damage_together, write_together
+from tensorkeep.checkpoint._together import candidates, write_together
 from tensorkeep.checkpoint.commit import Written, digits, refused, step_exists, stored, write_step
 from tensorkeep.checkpoint.policies import Best, Every, Keep, Now, keep_all, keep_last, ranked
 from tensorkeep.checkpoint.prove import redirected
 from tensorkeep.checkpoint.provenance import provenance as ask_provenance
-from tensorkeep.checkpoint.rng import plain, restore_generators
 from tensorkeep.checkpoint.signals import Signals
-from tensorkeep.checkpoint.steps import HIDDEN, PINNED, Step, list_steps, newest
+from tensorkeep.checkpoint.steps import PINNED, Step, list_steps, newest
 from tensorkeep.core.plan import WritePlan
 from tensorkeep.core.tensor import Tensor
 from tensorkeep.errors import (
@@ -183,24 +181,12 @@ class Checkpointer:
     def _exists(self, step: int) -> bool:
         self.wait()
         found: list[bool] = []
-        self._alike(lambda: found.append(any(each.step == step for each in list_steps(self.directory))), tell=found)
+        alike(
+            self._ranks(),
+            lambda: found.append(any(each.step == step for each in list_steps(self.directory))),
+            tell=found,
+        )
         return found[0]
-
-    def _alike(self, act: Callable[[], Any], *, first: bool = False, tell: list[Any] | None = None) -> None:
-        """Act, on every rank or on the `first`; what one meets is raised on all. In `tell`, what rank 0 found."""
-        ranks = self._ranks()
-        if ranks is None:
-            act()
-            return
-
-        def one() -> Any:
-            if ranks.first or not first:
-                act()
-            return tell
-
-        said = ranks.gather(one)[0]
-        if tell is not None:
-            tell[:] = said
 
     def _save(
         self, step: int, state: Any, metrics: Mapping[str, float], background: bool, epoch: int | None, kind: str
@@ -214,7 +200,7 @@ class Checkpointer:
         began = time.monotonic()
         self.wait()  # back-pressure: one save at a time, one buffer
         ranks = self._ranks()
-        self._alike(lambda: self._open_for(step, kind), first=True)
+        alike(ranks, lambda: self._open_for(step, kind), first=True)
         if self._before is not None and not os.path.exists(os.path.join(self._before.path, MANIFEST)):
             self._before = None  # somebody removed it: everything is written anew
         if ranks is None or ranks.first:
@@ -247,7 +233,7 @@ class Checkpointer:
             if staged:
                 tensors.update(self._staging.copy(moving))
 
-        self._alike(stage)
+        alike(ranks, stage)
         frozen = frozenset(frozen_names(state)) if self._before is None else frozenset()
         job = self._job(handle, step, pieces, tree, unchanged, rest, frozen, entries, metrics, epoch, kind)
         self._handle = handle
@@ -494,24 +480,8 @@ class Checkpointer:
         Raises:
             TensorNotFoundError: there is no such step; CorruptFileError: it is damaged.
         """
-        return self._tree(self._find(step).load(), self._find(step))
-
-    def _find(self, step: int, steps: Sequence[Step] | None = None) -> Step:
-        for each in list_steps(self.directory) if steps is None else steps:
-            if each.step == step:
-                return each
-        there = ", ".join(str(each.step) for each in self.steps()) or "none"
-        raise TensorNotFoundError(f"{self.directory}: there is no step {step}. There are: {there}.")
-
-    @staticmethod
-    def _tree(tree: Any, step: Step) -> Any:
-        """What was given to `save`: without the generators, and unwrapped when it was no dict."""
-        entries = step.manifest.entries
-        if entries.get(WHOLE) == "whole":
-            return tree[WHOLE]
-        if not isinstance(tree, dict):
-            raise CorruptFileError(f"{step.path}: the state is no dict, as every saved one is. The step is damaged.")
-        return {key: value for key, value in tree.items() if entries.get(str(key)) not in HIDDEN}
+        found = find_step(self.directory, step)
+        return unwrapped(found.load(), found)
 
     def restore(self, state: Any = None, *, step: int | None = None, strict: bool = True) -> Step | None:
         """Go back to a step: the newest that verifies, or the one that is named.
@@ -531,21 +501,16 @@ class Checkpointer:
         ranks = self._ranks()
         skipped: list[str] = []
         there = list(reversed(self.steps())) if ranks is None else candidates(ranks, self.directory)
-        for each in there if step is None else [self._find(step, there)]:
-            damage = each.damage() if ranks is None else damage_together(ranks, each)
-            try:
-                file = None if damage else each.open()
-            except (TensorkeepError, OSError) as err:
-                if ranks is not None:
-                    raise
-                file, damage = None, [str(err)]
+        for each in there if step is None else [find_step(self.directory, step, there)]:
+            file, damage = open_whole(each, ranks)
             if file is None:
                 if ranks is None and step is None and not os.path.lexists(each.path):
                     return self.restore(state, strict=strict)  # its writer has removed it, so there is a newer one
                 skipped.append(f"step {each.step} is damaged: {damage[0]}")
                 continue
             with file:
-                lost = self._put_back(each, file.structure, state, strict, ranks)
+                lost = put_back(each, file.structure, state, ranks, strict=strict, generators=self._generators)
+                self._go_on_from(each, ranks)
             if ranks is None or ranks.first:
                 if skipped:
                     text = f"{self.directory}: {' '.join(skipped)} Restored step {each.step} instead."
@@ -558,24 +523,8 @@ class Checkpointer:
             raise CorruptFileError(f"{self.directory}: no step is whole. {'; '.join(skipped)}")
         return None
 
-    def _put_back(self, step: Step, tree: Any, state: Any, strict: bool, ranks: Ranks | None) -> list[str]:
-        """Fill the state, and what this rank had for itself; what of it could not go back."""
-        rank, size = (ranks.rank, ranks.size) if ranks is not None else (0, 1)
-        generators, local, lost = own_of(tree, step.manifest.entries, rank, size)
-        if state is not None:
-            plans: list[Restore] = []
-
-            def look() -> None:
-                plans.append(Restore(state, self._tree(overlay(tree, local), step), strict=strict))
-                plans[0].check()
-
-            self._alike(look)
-            made: list[Any] = []
-            self._alike(lambda: made.append(plans[0].carry_out()))
-            if isinstance(state, dict) and made[0] is not state:
-                state.update(made[0])
-        if self._generators and generators is not None:
-            restore_generators(plain(generators))
+    def _go_on_from(self, step: Step, ranks: Ranks | None) -> None:
+        """Let the next save, and when it is due, follow a step that was restored."""
         if ranks is None:
             self._before = Written.of(step.path, step.manifest)
         else:  # which rank wrote what may differ now: all is written anew
@@ -583,13 +532,12 @@ class Checkpointer:
         self._changed = None
         self._now.saved_step = self._now.step = step.step
         self._now.saved_epoch = step.manifest.epoch
-        return lost
 
     def pin(self, step: int) -> None:
         """Keep a step whatever the policies say."""
         from tensorkeep.storage.writing import write_file
 
-        path = os.path.join(self._find(step).path, PINNED)
+        path = os.path.join(find_step(self.directory, step).path, PINNED)
         if not os.path.exists(path):
             write_file(path, WritePlan("mark", [b"pinned\n"]))
 
@@ -597,4 +545,4 @@ class Checkpointer:
         """Leave a step to the policies again."""
         from tensorkeep.storage.folders import remove_file
 
-        remove_file(os.path.join(self._find(step).path, PINNED))
+        remove_file(os.path.join(find_step(self.directory, step).path, PINNED))
