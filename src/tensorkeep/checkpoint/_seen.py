@@ -39,7 +39,7 @@ def not_captured(state: Any) -> list[str]:
     return sorted(set(found))
 
 
-def _with_subclasses(kind: type) -> set[type]:
+def _with_subclasses(kind: type[Any]) -> set[type[Any]]:
     return {kind}.union(*(_with_subclasses(each) for each in kind.__subclasses__()))
 
 

@@ -423,7 +423,7 @@ class TensorkeepReader:
     def _open(self, plan: LoadPlan, manifest: Manifest) -> dict[tuple[str, tuple[int, ...]], Tensor]:
         from tensorkeep.core.bytesource import FileSource
         from tensorkeep.formats._step_manifest import TensorRecord
-        from tensorkeep.formats.step import part_tensors
+        from tensorkeep.formats.step import open_file, part_tensors
 
         keys = {key for item in plan.items if (key := _key(item)) in self._parts}
         keys |= {(name, tuple(start)) for name, start in plan.storage_data or ()}
@@ -432,7 +432,7 @@ class TensorkeepReader:
         for key in keys:
             dtype, part = self._parts[key]
             if part.file not in sources:
-                sources[part.file] = FileSource(os.path.join(self._folder(), part.file), follow=False)
+                sources[part.file] = open_file(self._folder(), part.file, manifest)
             records = {key[0]: TensorRecord(dtype, part.shape, (part,))}
             ((_, _, found[key]),) = part_tensors(replace(manifest, tensors=records), sources)
         return found

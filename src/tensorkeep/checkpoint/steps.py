@@ -14,8 +14,8 @@ from tensorkeep.core.tensor import Tensor
 from tensorkeep.core.tensorfile import TensorFile
 from tensorkeep.core.tree import map_tree
 from tensorkeep.errors import CorruptFileError, TensorkeepError
-from tensorkeep.formats._step_manifest import Manifest, read_manifest
-from tensorkeep.formats.step import file_damage, gone, open_step, part_tensors
+from tensorkeep.formats._step_manifest import NAME, Manifest, read_manifest
+from tensorkeep.formats.step import MISSING, file_damage, gone, open_step, part_tensors
 
 __all__ = ["HIDDEN", "PINNED", "Step", "list_steps", "newest"]
 
@@ -54,7 +54,9 @@ class Step:
         """
         try:
             found = read_manifest(self.path)
-        except FileNotFoundError as err:
+        except OSError as err:
+            if err.errno not in MISSING:
+                raise
             raise CorruptFileError(
                 gone(self.path) or f"{self.path}: the step has no manifest, and so was never completed."
             ) from err
@@ -80,14 +82,14 @@ class Step:
     def damage(self, *, quick: bool = False, share: tuple[int, int] = (0, 1)) -> list[str]:
         """Sentences about what is wrong with it; empty when every byte is as written.
 
+        A run goes on only from what lies in its own folder: a link in the place of a file counts as damage here. `open` and
+        `load` follow links to regular files.
+
         Args:
             quick: look at the manifest, the files' sizes and headers, and not at the tensors' bytes.
             share: (which, of how many) when several processes look: each reads about as many bytes.
         """
-        try:
-            return self._damage(quick, share, proven=False)
-        except OSError as err:
-            return [f"{self.path}: {err}"]
+        return self._linked() or self._told(quick, share)
 
     def proven_damage(self) -> list[str]:
         """As `damage`, of all bytes; but what the system refuses to read now may still be whole.
@@ -95,9 +97,28 @@ class Step:
         Raises:
             OSError: the system's own.
         """
-        return self._damage(False, (0, 1), proven=True)
+        return self._linked() or self._damage(False, (0, 1), proven=True)
 
-    def _damage(self, quick: bool, share: tuple[int, int], *, proven: bool) -> list[str]:
+    def _told(self, quick: bool, share: tuple[int, int] = (0, 1), *, links: bool = False) -> list[str]:
+        try:
+            return self._damage(quick, share, links=links)
+        except OSError as err:
+            return [f"{self.path}: {err}"]
+
+    def _linked(self) -> list[str]:
+        """What is said of links in the place of files."""
+        try:
+            names = [NAME, *self.manifest.files]
+        except (TensorkeepError, OSError):
+            names = [NAME]
+        found = [name for name in names if os.path.islink(os.path.join(self.path, name))]
+        return [
+            f"{os.path.join(self.path, name)}: a symbolic link in the place of a file; a run does not go on from files that lie "
+            "elsewhere and may change. Copy the step with its links followed (cp -rL); tk.load reads it as it is."
+            for name in found
+        ]
+
+    def _damage(self, quick: bool, share: tuple[int, int], *, proven: bool = False, links: bool = False) -> list[str]:
         try:
             manifest = self.manifest
         except TensorkeepError as err:
@@ -106,7 +127,7 @@ class Step:
         which, many = share
         for i, (name, record) in enumerate(manifest.files.items()):
             if i % many == which:
-                found += file_damage(os.path.join(self.path, name), record, proven=proven)
+                found += file_damage(os.path.join(self.path, name), record, proven=proven, links=links)
         if found or quick:
             return found
         from tensorkeep.storage.reading import checksum_tensors
@@ -145,7 +166,7 @@ class Step:
         """
         from tensorkeep.storage.reading import read_tensors
 
-        if verify and (damage := self.damage(quick=True)):
+        if verify and (damage := self._told(True, links=True)):
             raise CorruptFileError("; ".join(damage))
         with self.open() as file:
             tensors = dict(file.dense())

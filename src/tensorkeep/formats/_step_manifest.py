@@ -189,14 +189,14 @@ def _own_hash(raw: bytes) -> str:
 
 
 def read_manifest(folder: str) -> Manifest:
-    """The manifest of a step's folder, checked against its own hash.
+    """The manifest of a step's folder, checked against its own hash. It may be a link, as in the cache of the Hugging Face tools.
 
     Raises:
         FileNotFoundError: there is none: the folder is no step.
         CorruptFileError: it is damaged; UnsupportedFormatError: it is of a later version.
     """
     path = os.path.join(folder, NAME)
-    source = FileSource(path, follow=False)
+    source = FileSource(path)
     try:
         if source.size > MAX_HEADER_NBYTES:
             raise CorruptFileError(f"{path}: a manifest of {source.size} bytes; at most {MAX_HEADER_NBYTES} are read.")

@@ -20,7 +20,7 @@ from tensorkeep.errors import CorruptFileError, LimitError, TensorkeepError
 from tensorkeep.formats import Format
 from tensorkeep.formats._step_manifest import NAME, FileRecord, Manifest, Part, TensorRecord, read_manifest
 
-__all__ = ["FORMAT", "MISSING", "file_damage", "gone", "open_step", "part_tensors"]
+__all__ = ["FORMAT", "MISSING", "file_damage", "gone", "open_file", "open_step", "part_tensors"]
 
 
 MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
@@ -38,14 +38,15 @@ def open_step(folder: str | os.PathLike[str], manifest: Manifest | None = None) 
     sources: dict[str, FileSource] = {}
     try:
         for name in manifest.files:
-            sources[name] = FileSource(os.path.join(path, name), follow=False)
+            sources[name] = open_file(path, name, manifest)
         tensors = {name: _tensor(record, sources) for name, record in manifest.tensors.items()}
         tree = decode(manifest.tree, tensors, what=path)
     except BaseException as err:
         for source in sources.values():
             source.close()
-        if isinstance(err, FileNotFoundError):
-            raise CorruptFileError(gone(path) or f"{err.filename}: this file of the step is missing.") from err
+        if isinstance(err, OSError) and err.errno in MISSING:
+            missing = "a link that leads to no file" if os.path.islink(str(err.filename)) else "missing"
+            raise CorruptFileError(gone(path) or f"{err.filename}: this file of the step is {missing}.") from err
         raise
     return TensorFile(
         source=None,
@@ -58,9 +59,33 @@ def open_step(folder: str | os.PathLike[str], manifest: Manifest | None = None) 
         checksum=XXH3_128,
         nbytes=sum(record.nbytes for record in manifest.files.values()),
         check=lambda: [
-            line for name, record in manifest.files.items() for line in file_damage(os.path.join(path, name), record)
+            line
+            for name, record in manifest.files.items()
+            for line in file_damage(os.path.join(path, name), record, links=True)
         ],
     )
+
+
+def open_file(folder: str, name: str, manifest: Manifest) -> FileSource:
+    """A file of a step, for reading only. A link is followed to a regular file of the size and header that were written.
+
+    Raises:
+        CorruptFileError: the link leads to another file. OSError: there is none.
+    """
+    path = os.path.join(folder, name)
+    if not os.path.islink(path):
+        return FileSource(path, follow=False)
+    source = FileSource(path)
+    try:
+        if damage := _differs(source, manifest.files[name]):
+            raise CorruptFileError(
+                f"{path}: a link to {os.path.realpath(path)}, which is not the file that was written: {damage}. Nothing of it "
+                "was given out. Fetch the step again."
+            )
+    except BaseException:
+        source.close()
+        raise
+    return source
 
 
 def gone(folder: str) -> str:
@@ -191,17 +216,15 @@ class _Parts:
             yield flat[at : at + max_nbytes]
 
 
-def file_damage(path: str, record: FileRecord, *, proven: bool = False) -> list[str]:
+def file_damage(path: str, record: FileRecord, *, proven: bool = False, links: bool = False) -> list[str]:
     """Sentences about what is wrong with a file's size or header.
 
     Args:
         proven: what the system refuses to read is no damage but raises its OSError.
+        links: a link to the right file is no damage.
     """
-    from tensorkeep.formats._safetensors import read_header
-    from tensorkeep.formats._safetensors_write import header_digits
-
     try:
-        source = FileSource(path, follow=False)
+        source = FileSource(path, follow=links)
     except TensorkeepError as err:
         return [str(err)]
     except OSError as err:
@@ -209,20 +232,34 @@ def file_damage(path: str, record: FileRecord, *, proven: bool = False) -> list[
             raise
         return [f"{path}: {(err.strerror or str(err)).lower()}."]
     try:
-        if source.size != record.nbytes:
-            return [f"{path}: it has {source.size} bytes, and {record.nbytes} were written."]
+        damage = _differs(source, record)
+    except OSError as err:
+        if proven:
+            raise
+        damage = str(err)
+    finally:
+        source.close()
+    return [f"{path}: {damage}."] if damage else []
+
+
+def _differs(source: FileSource, record: FileRecord) -> str:
+    """What tells a file's size or header from those that were written; "" when nothing does."""
+    from tensorkeep.formats._safetensors import read_header
+    from tensorkeep.formats._safetensors_write import header_digits
+
+    if source.size != record.nbytes:
+        return f"it has {source.size} bytes, and {record.nbytes} were written"
+    try:
         length = int.from_bytes(source.read(0, 8), "little")
         header = source.read(0, min(8 + length, source.size))
         if header_digits(header) != record.hash:
-            return [f"{path}: the header is not the one that was written."]
+            return "the header is not the one that was written"
         read_header(source)
-    except (TensorkeepError, OSError, ValueError) as err:
-        if proven and isinstance(err, OSError):
-            raise
-        return [f"{path}: {err}"]
-    finally:
-        source.close()
-    return []
+    except TensorkeepError as err:
+        return str(err).removesuffix(".")
+    except ValueError:
+        return "it has no such header as was written"
+    return ""
 
 
 def _open(folder: Path, unknown: str) -> TensorFile:
@@ -232,8 +269,8 @@ def _open(folder: Path, unknown: str) -> TensorFile:
 def is_step(folder: Path) -> bool:
     """Whether a folder has a step's manifest."""
     try:
-        source = FileSource(folder / NAME, follow=False)
-    except (TensorkeepError, OSError):  # a pipe, a link
+        source = FileSource(folder / NAME)
+    except (TensorkeepError, OSError):  # a pipe, a link to nothing
         return False
     try:
         return b'"format": "tensorkeep-step"' in source.read(0, min(256, source.size))

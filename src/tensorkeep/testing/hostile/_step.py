@@ -103,7 +103,8 @@ def _places(files: dict[str, bytes]) -> Iterator[Case]:
         rest = {other: raw for other, raw in files.items() if other != name}
         stem = name.partition(".")[0]
         for kind, what, why in (
-            ("link", "link:elsewhere", "a link, though to the right bytes"),
+            ("link", "link:elsewhere", "a link, though to the right bytes: a run must not go on from it"),
+            ("link-to-other-bytes", "link:bytes", "a link to a file whose last bit was flipped"),
             ("link-to-nothing", "link:nowhere", "a link to nothing"),
             ("link-to-itself", f"link:{name}", "a link to itself"),
             ("link-to-folder", "link:.", "a link to a folder"),
@@ -118,6 +119,8 @@ def _places(files: dict[str, bytes]) -> Iterator[Case]:
             beside = dict(rest)
             if kind == "link":
                 beside["elsewhere"] = files[name]
+            if kind == "link-to-other-bytes":
+                beside["bytes"] = files[name][:-1] + bytes([files[name][-1] ^ 1])
             if kind == "link-to-another":
                 beside["other"] = b"{" + b" " * (len(files[name]) - 1)
             places = [(name, what)] if what else []
@@ -132,7 +135,9 @@ def _places(files: dict[str, bytes]) -> Iterator[Case]:
                 beside=tuple(others),
                 folder=True,
                 places=tuple(places),
-                harmless=name == MANIFEST,  # then it is a folder of plain safetensors files
+                # Links to regular files may be followed; without a manifest it is a folder of plain safetensors files.
+                harmless=kind == "link" or (name == MANIFEST and kind != "link-to-other-bytes"),
+                lazy=kind == "link-to-other-bytes",
             )
 
 
