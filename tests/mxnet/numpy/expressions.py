@@ -335,6 +335,14 @@ FUNCTIONS = {
     "where text": lambda mx: mx.np.where(v(mx), "x", "y"),
     "clip": lambda mx: mx.np.clip(a(mx), None, 3),
     "clip number": lambda mx: [mx.np.clip(0.72, 0.1, 0.5), mx.np.clip(3, 4, None)],
+    "clip beyond uint8": lambda mx: [
+        mx.np.clip(mx.np.array([0, 5, 99, 200, 255], dtype="uint8"), low, high)
+        for low, high in ((-120, 100), (5, 300), (-1.5, 100))
+    ],
+    "clip beyond int8": lambda mx: [
+        mx.np.clip(mx.np.array([-7, 0, 5, 99], dtype="int8"), low, high) for low, high in ((-200, 50), (-3, 200))
+    ],
+    "clip whole, one side": lambda mx: [mx.np.clip(i(mx), None, 2), mx.np.clip(i(mx), 2, None)],
     "mean wraps": lambda mx: mx.np.mean(mx.np.array([100, 100, 100]), dtype="int8"),
     "mean cuts": lambda mx: mx.np.mean(mx.np.array([-1.5, -1.5, -1.0]), dtype="int32"),
     "isnan out": lambda mx: mx.np.isnan(v(mx), out=mx.np.zeros(3)),

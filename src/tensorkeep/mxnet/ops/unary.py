@@ -156,7 +156,8 @@ def clip(data: Tensor, *, a_min: float, a_max: float) -> Tensor:
     if data.is_floating_point():
         return _clamp(data, a_min, a_max)
     _no_bool(data)
-    return _clamp(data, int(a_min), int(a_max))
+    info = torch.iinfo(data.dtype)  # a bound that the dtype cannot hold bounds nothing
+    return _clamp(data, *[int(min(max(bound, info.min), info.max)) for bound in (a_min, a_max)])
 
 
 @operator("hard_sigmoid", shape="same")
