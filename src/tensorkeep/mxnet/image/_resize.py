@@ -158,7 +158,9 @@ def _shares(old: int, new: int) -> Array:
 
 
 def _area(image: Array, down: Array, across: Array, scales: tuple[float, float]) -> Array:
-    total = np.einsum("yh,hwc,xw->yxc", down.astype(np.float64), image.astype(np.float64), across.astype(np.float64))
+    # One axis after the other: both at once would be every old pixel for every new one.
+    rows = np.tensordot(down.astype(np.float64), image.astype(np.float64), (1, 0))  # (y, w, c)
+    total = np.moveaxis(np.tensordot(rows, across.astype(np.float64), (1, 1)), 1, 2)  # (y, c, x) → (y, x, c)
     if image.dtype != np.uint8:
         return total.astype(image.dtype)
     if scales == (2.0, 2.0):  # four pixels: OpenCV adds 2 and shifts, so halves go up
