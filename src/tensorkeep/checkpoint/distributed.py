@@ -389,7 +389,9 @@ class TensorkeepReader:
         folder = self._folder()
         manifest = self._manifest()
         files = {self._parts[_key(item)][1].file for item in plan.items if item.type != LoadItemType.BYTE_IO}
-        damage = [line for name in files for line in file_damage(os.path.join(folder, name), manifest.files[name])]
+        damage = [
+            line for name in files for line in file_damage(os.path.join(folder, name), manifest.files[name], links=True)
+        ]
         if damage:
             raise CorruptFileError("; ".join(damage))
         opened = self._open(plan, manifest)
