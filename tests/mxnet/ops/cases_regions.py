@@ -41,4 +41,15 @@ CASES = [
     Case(
         "ROIPooling", (X, Given([[0, -2, -3, 4, 4], [1, 6, 5, 30, 30]])), {"pooled_size": (3, 3), "spatial_scale": 1.0}
     ),
+    Case(
+        "ROIPooling",
+        (
+            X,
+            Given(
+                [[-0.5, 1, 1, 5, 6], [1.9, 1, 1, 5, 6], [-1, 1, 1, 5, 6], [2, 1, 1, 5, 6], [float("nan"), 1, 1, 5, 6]]
+            ),
+        ),
+        {"pooled_size": (2, 2), "spatial_scale": 1.0},
+    ),
+    Case("ROIPooling", ((2, 2, 7, 8), ROIS), {"pooled_size": (2, 2), "spatial_scale": 1.0}),
 ]

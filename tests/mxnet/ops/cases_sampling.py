@@ -57,4 +57,9 @@ CASES = [
     ),
     Case("Correlation", ((1, 2, 6, 6), (1, 2, 6, 6)), {"kernel_size": 2}, error=True),
     Case("Correlation", ((1, 2, 6, 6), (1, 2, 6, 6)), {"max_displacement": 4}, error=True),
+    Case(
+        "Correlation",
+        (Rand((1, 2, 4, 4), kind="int", high=3), Rand((1, 2, 4, 4), kind="int", high=3)),
+        {"is_multiply": False, "pad_size": 1},
+    ),
 ]

@@ -384,7 +384,7 @@ def test_instance_norm_of_float64_follows_its_formula() -> None:
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: run("ROIPooling", values(1, 1, 3, 3), torch.tensor([[4.0, 0, 0, 1, 1]]), pooled_size=(1, 1),
+        (lambda: run("_contrib_ROIAlign", values(1, 1, 3, 3), torch.tensor([[4.0, 0, 0, 1, 1]]), pooled_size=(1, 1),
                      spatial_scale=1.0), "a region is in image 4; there are 1"),
         (lambda: run("_contrib_interleaved_matmul_selfatt_qk", values(2, 1, 7), heads=2), "must be divisible"),
         (lambda: run("BatchNorm", values(2, 3).int(), *[values(3)] * 4), "only support floating point types, not int32"),

@@ -72,7 +72,7 @@ def roi_pooling(data: Tensor, rois: Tensor, *, pooled_size: Dims, spatial_scale:
     """The maximum of each of pooled_size = (h, w) bins of each region: (R, C, h, w).
 
     data (N, C, H, W); rois (R, 5): number of the image, x1, y1, x2, y2, which spatial_scale turns into places of data,
-    rounded, the last ones included. A bin without any place gives 0.
+    rounded, the last ones included. A bin without any place gives 0, and so does a region of an image that is not there.
     """
     _checked(data.shape, rois.shape)
     if not 0 <= spatial_scale <= 1:
@@ -83,8 +83,9 @@ def roi_pooling(data: Tensor, rois: Tensor, *, pooled_size: Dims, spatial_scale:
     found = []
     for image, *box in rois.detach().to("cpu", torch.float32).tolist():
         x1, y1, x2, y2 = (_half_away(float(np.float32(value) * scale)) for value in box)
-        if not 0 <= image < data.shape[0]:
-            raise MXNetError(f"a region is in image {image:g}; there are {data.shape[0]}.")
+        if not -1 < image < data.shape[0]:  # a fraction is cut off, so -0.5 is image 0
+            found.append(data.new_zeros((data.shape[1], rows, columns)))
+            continue
         plane = data[int(image)]
         y, x = _edges(y1, y2, rows, height), _edges(x1, x2, columns, width)
         if _even(y) and _even(x):

@@ -335,6 +335,7 @@ def correlation(
     for y in range(-radius, radius + 1):
         for x in range(-radius, radius + 1):
             there = cut(second, y * stride2, x * stride2)
-            alike = here * there if is_multiply else (here - there).abs()
+            # Where both are the same, MXNet's gradient is that of a difference above 0.
+            alike = here * there if is_multiply else torch.where(here >= there, here - there, there - here)
             found.append(torch.nn.functional.avg_pool2d(alike.mean(1, keepdim=True), kernel_size, stride1))
     return torch.cat(found, 1)
