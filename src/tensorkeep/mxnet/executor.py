@@ -512,7 +512,8 @@ def _warn_of_dense(arguments: list[Node], stypes: Mapping[str, str]) -> None:
     listed = ", ".join(f"{name} ({stype})" for name, stype in wanted.items() if stype not in (None, "default"))
     if listed:
         warnings.warn(
-            f"Executors of tensorkeep hold dense arrays. Dense instead of sparse, with the same values: {listed}",
+            "simple_bind makes dense arrays, bind takes sparse ones. Dense instead of sparse, with the same values: "
+            f"{listed}",
             stacklevel=4,
         )
 
