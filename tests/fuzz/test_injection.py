@@ -28,11 +28,11 @@ def complaints(name: str, folder: Path, call: SystemCall, fault: str) -> tuple[s
     status, text, delivered = run_with_fault(call, fault, command)
     result = "success" if status == 0 else "killed" if fault == "SIGKILL" else "error"
     wrong = []
-    last = text.strip().splitlines()[-1] if text.strip() else ""
-    if result == "error" and not last.startswith(
-        ("tensorkeep.errors.", "tests.crash.savers.NotReadError", "__main__.NotReadError", "NotReadError")
-    ):
-        wrong.append(f"raised {last[:200]}")
+    ours = ("tensorkeep.errors.", "tests.crash.savers.NotReadError", "__main__.NotReadError", "NotReadError")
+    lines = [line for line in text.splitlines() if line and not line[0].isspace()]
+    raised = [line for line in lines if "Error" in line.partition(":")[0]]
+    if result == "error" and not (raised and raised[-1].startswith(ours)):  # notes may stand after it
+        wrong.append(f"raised {(raised or lines or [text])[-1][:200]}")
     found = path.read(folder)
     if result == "success" and not crash.same(found, path.data(2)):
         wrong.append("reported success, but the new data are not there")
