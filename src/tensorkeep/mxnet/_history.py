@@ -22,7 +22,19 @@ from tensorkeep.mxnet._state import state
 if TYPE_CHECKING:
     from tensorkeep.mxnet._registry import Operator
 
-__all__ = ["below", "carried", "clock", "collect", "follow", "forget", "mark_leaf", "shadow", "shadows", "stops"]
+__all__ = [
+    "below",
+    "carried",
+    "clock",
+    "collect",
+    "follow",
+    "follow_whole",
+    "forget",
+    "mark_leaf",
+    "shadow",
+    "shadows",
+    "stops",
+]
 
 _Tensor = torch.Tensor
 
@@ -63,6 +75,13 @@ def _tie(tensor: torch.Tensor, twin: torch.Tensor) -> None:
 def forget(tensor: torch.Tensor) -> None:
     """The tensor is not recorded any more."""
     shadows.pop(id(tensor), None)
+
+
+def follow_whole(tensor: torch.Tensor) -> torch.Tensor:
+    """The shadow of a tensor of whole numbers that is followed from here on: where its gradient will be."""
+    twin = tensor.to(torch.float64).requires_grad_()
+    _tie(tensor, twin)
+    return twin
 
 
 def mark_leaf(tensor: torch.Tensor, mark: list[Any], collector: Callable[[torch.Tensor], None]) -> None:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from tensorkeep.mxnet._dtypes import NAMES, TORCH, name_of
+from tensorkeep.mxnet._dtypes import NAMES, name_of
+from tensorkeep.mxnet._executor_arrays import (
+    REQUESTS,
+    copy_into,
+    from_buffer,
+    listed,
+    resized,
+    shared_or_zeros,
+    simple_requests,
+    zeros_of,
+)
+from tensorkeep.mxnet._history import follow_whole, shadow, shadows
 from tensorkeep.mxnet._invoke import wrap
 from tensorkeep.mxnet._runner import Runner
 from tensorkeep.mxnet._sparse_graph import SparseFlow
+from tensorkeep.mxnet._state import state
 from tensorkeep.mxnet.base import MXNetError, claim
 from tensorkeep.mxnet.context import Context
 from tensorkeep.mxnet.ndarray.ndarray import NDArray
@@ -25,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor", "bind", "simple_bind"]
 
-_REQUESTS = {"null": 0, "write": 1, "add": 3}
 _LOSSES = frozenset(
     {
         "LinearRegressionOutput", "LogisticRegressionOutput", "MAERegressionOutput", "MakeLoss", "SVMOutput",
@@ -35,7 +45,7 @@ _LOSSES = frozenset(
 """Operators whose gradient does not depend on that of their output."""
 
 _RANDOM = ("_random_", "_sample_", "sample_", "_npi_uniform", "_npi_normal", "_npi_bernoulli", "_npi_gamma")
-"""Operators whose results have gradients and are drawn at random, in training or not."""
+"""Operators whose results have gradients and are drawn at random, in training or not; Dropout may be one more."""
 
 _NO_LOSS = (
     "Because the last operator is not Loss function, head_gradient is required when calling backward. If you are "
@@ -67,7 +77,13 @@ class Executor:
         self._auxiliary_names = symbol.list_auxiliary_states()
         self._requests: list[str] = []
         # backward() after forward(is_train=False) runs the network again; random numbers must stay the same.
-        self._draws = any(node.op.startswith(_RANDOM) for node in post_order(symbol._outputs))
+        self._draws = any(
+            node.op.startswith(_RANDOM) or (node.op == "Dropout" and node.complete["mode"] == "always")
+            for node in post_order(symbol._outputs)
+        )
+        self._cuts = any(
+            node.op in ("Cast", "amp_cast") and "int" in node.complete["dtype"] for node in post_order(symbol._outputs)
+        )
         self._casts = any(node.op == "cast_storage" for node in post_order(symbol._outputs))
         self._order: list[tuple[bool, int]] = []
         self._leaves: list[tuple[int, torch.Tensor]] = []
@@ -75,7 +91,7 @@ class Executor:
         self._results: list[torch.Tensor] | None = None
         self._was_train = False
         self._outputs: list[Any] | None = None
-        self._monitor: Callable[[str, Any], None] | None = None
+        self._monitor: Callable[[bytes, Any], None] | None = None
         self._monitor_all = False
 
     def _fill(self, args: list[Any], grads: list[Any] | None, aux: list[Any], requests: list[str]) -> Executor:
@@ -127,7 +143,7 @@ class Executor:
             kinds = {id(n): NAMES[a._t.dtype] for n, a in zip(self._argument_nodes(), self.arg_arrays, strict=True)}
             dtypes = infer_dtypes(self._symbol._outputs, kinds)
             self._outputs = [
-                _zeros(shapes[id(n), i] or (), dtypes.get((id(n), i), "float32"), self._ctx)
+                zeros_of(shapes[id(n), i] or (), dtypes.get((id(n), i), "float32"), self._ctx)
                 for n, i, _ in self._symbol._outputs
             ]
         return self._outputs
@@ -157,7 +173,7 @@ class Executor:
                     raise ValueError(
                         f"Shape not match! Argument {name}, need: {arguments[name].shape}, received: {array.shape}"
                     )
-                _copy(array, arguments[name])
+                copy_into(array, arguments[name])
         flow = self._sparse_flow()
         results = self._run(bool(is_train), record=bool(is_train) or self._draws, flow=flow)
         made = [wrap(tensor.detach(), self._ctx, NDArray) for tensor in results]
@@ -186,23 +202,32 @@ class Executor:
         self._leaves = []
         self._results = None
         record = record and any(request != "null" for request in self._requests)
+        whole = record and self._cuts  # whether whole numbers are followed, which torch does not
         values = []
         device = self._ctx.torch_device
         for is_argument, at in self._order:
             tensor = (self.arg_arrays if is_argument else self.aux_arrays)[at]._t.detach()
-            if record and is_argument and self._requests[at] != "null" and tensor.is_floating_point():
+            wanted = record and is_argument and self._requests[at] != "null"
+            if wanted and tensor.is_floating_point():
                 tensor.requires_grad_()
                 self._leaves.append((at, tensor))
             values.append(tensor if tensor.device == device else tensor.to(device))
-        with torch.set_grad_enabled(record):
-            results = self._runner.run(
-                values,
-                is_train,
-                device=device,
-                monitor=None if self._monitor is None else self._show,
-                monitor_all=self._monitor_all,
-                flow=flow,
-            )
+            if wanted and not tensor.is_floating_point():
+                self._leaves.append((at, follow_whole(values[-1])))
+                whole = True
+        was, state.recording = state.recording, state.recording or whole
+        try:
+            with torch.set_grad_enabled(record):
+                results = self._runner.run(
+                    values,
+                    is_train,
+                    device=device,
+                    monitor=None if self._monitor is None else self._show,
+                    monitor_all=self._monitor_all,
+                    flow=flow,
+                )
+        finally:
+            state.recording = was
         held = zip(self._order, values, strict=True)
         self._states = [(self.aux_arrays[at], value) for (is_argument, at), value in held if not is_argument]
         self._keep_states()
@@ -218,7 +243,7 @@ class Executor:
 
     def _show(self, name: str, tensor: torch.Tensor) -> None:
         assert self._monitor is not None
-        self._monitor(name, wrap(tensor.detach(), self._ctx, NDArray))
+        self._monitor(name.encode(), wrap(tensor.detach(), self._ctx, NDArray))
 
     def backward(self, out_grads: Any = None, is_train: bool = True) -> None:
         """Write the gradients of the arguments as their requests say.
@@ -245,9 +270,10 @@ class Executor:
             self._run(self._was_train, record=True)
         heads, head_grads = [], []
         for i, ((node, _, _), result) in enumerate(zip(self._symbol._outputs, self._results or [], strict=True)):
-            if result.requires_grad:
-                heads.append(result)
-                head_grads.append(self._head_gradient(node, result, given[i] if i < len(given) else None))
+            head = result if result.requires_grad or not shadows else shadow(result)
+            if head is not None and head.requires_grad:
+                heads.append(head)
+                head_grads.append(self._head_gradient(node, head, given[i] if i < len(given) else None))
         leaves = [leaf for _, leaf in self._leaves]
         found: Sequence[torch.Tensor | None] = [None] * len(leaves)
         if heads and leaves:
@@ -264,7 +290,7 @@ class Executor:
             return torch.ones_like(result)
         if given._t.shape != result.shape:
             raise MXNetError(
-                f"operands shape mismatch from.shape = {_listed(given.shape)} to.shape={_listed(result.shape)}"
+                f"operands shape mismatch from.shape = {listed(given.shape)} to.shape={listed(result.shape)}"
             )
         return given._t.detach().to(result.device, result.dtype)
 
@@ -280,14 +306,14 @@ class Executor:
         target = held._t.detach()
         if self._requests[at] == "add":
             if gradient is not None:
-                target.add_(gradient)
+                target.add_(gradient.to(target.dtype))
         elif gradient is None:
             target.zero_()
         else:
             target.copy_(gradient)
 
-    def set_monitor_callback(self, callback: Callable[[str, Any], None], monitor_all: bool = False) -> None:
-        """Call `callback(name, array)` for every output (with monitor_all every input too) of each operator.
+    def set_monitor_callback(self, callback: Callable[[bytes, Any], None], monitor_all: bool = False) -> None:
+        """Call `callback(name, array)`, the name in bytes, for every output (with monitor_all every input too) of each operator.
 
         In backward() it is called for the gradient of each input, `fc_backward_output0`, where one is computed.
         """
@@ -309,13 +335,13 @@ class Executor:
         arguments = self.arg_dict
         for name, array in arg_params.items():
             if name in arguments:
-                _copy(array, arguments[name])
+                copy_into(array, arguments[name])
             elif not allow_extra_params:
                 raise ValueError(f'Find name "{name}" that is not in the arguments')
         auxiliary = self.aux_dict
         for name, array in (aux_params or {}).items():
             if name in auxiliary:
-                _copy(array, auxiliary[name])
+                copy_into(array, auxiliary[name])
             elif not allow_extra_params:
                 raise ValueError(f"Find name {name} that is not in the auxiliary states")
 
@@ -340,11 +366,11 @@ class Executor:
                     "parameters with the old one. Please check for error in network.If this is intended, set "
                     "partial_shaping=True to suppress this warning."
                 )
-            args.append(_resized(old, shape, f"arg: {node.name}", allow_up_sizing))
+            args.append(resized(old, shape, f"arg: {node.name}", allow_up_sizing))
             grad = self.grad_arrays[i] if self.grad_arrays else None
-            grads.append(None if grad is None else _resized(grad, shape, f"arg: {node.name}", allow_up_sizing))
+            grads.append(None if grad is None else resized(grad, shape, f"arg: {node.name}", allow_up_sizing))
         aux = [
-            _resized(old, _decided(shapes.get((id(node), 0)), old), f"aux: {node.name}", allow_up_sizing)
+            resized(old, _decided(shapes.get((id(node), 0)), old), f"aux: {node.name}", allow_up_sizing)
             for node, old in zip(auxiliary, self.aux_arrays, strict=True)
         ]
         made = Executor(self._runner, self._symbol, self._ctx, self._grad_req, self._group2ctx)
@@ -361,43 +387,8 @@ class Executor:
         return self._symbol.debug_str()
 
 
-def _listed(shape: Sequence[int]) -> str:
-    return "[" + ",".join(map(str, shape)) + "]"
-
-
-def _zeros(shape: Sequence[int], dtype: str, ctx: Context) -> Any:
-    return wrap(torch.zeros(tuple(shape), dtype=TORCH[dtype], device=ctx.torch_device), ctx, NDArray)
-
-
-def _copy(source: Any, target: Any) -> None:
-    tensor = source._t.detach() if isinstance(source, NDArray) else torch.from_numpy(np.ascontiguousarray(source))
-    if tuple(tensor.shape) != tuple(target._t.shape):
-        raise MXNetError(
-            f"Incompatible attr in node  at 0-th output: expected {_listed(tuple(tensor.shape))}, "
-            f"got {_listed(target.shape)}"
-        )
-    if target.stype != "default":
-        target[:] = source if isinstance(source, NDArray) else wrap(tensor, target._ctx, NDArray)
-    else:
-        target._t.detach().copy_(tensor)
-
-
 def _decided(shape: Any, old: Any) -> tuple[int, ...]:
     return tuple(shape) if known(shape) else tuple(old.shape)
-
-
-def _resized(old: Any, shape: tuple[int, ...], what: str, allow_up_sizing: bool) -> Any:
-    if shape == tuple(old.shape):
-        return old
-    if prod(shape) > old.size:
-        if not allow_up_sizing:
-            raise MXNetError(
-                f"New shape of {what} is larger than original.First making a big executor and then down sizing it is "
-                "more efficient than the reverse.If you really want to up size, set allow_up_sizing=True to enable "
-                "allocation of new arrays."
-            )
-        return _zeros(shape, NAMES[old._t.dtype], old._ctx)
-    return wrap(old._t.detach().reshape(-1)[: prod(shape)].view(shape), old._ctx, NDArray)
 
 
 def _arrays(what: str, given: Any, names: list[str], allow_missing: bool) -> list[Any]:
@@ -433,15 +424,15 @@ def bind(
     grads = None if args_grad is None else _arrays("args_grad", args_grad, names, True)
     aux = _arrays("aux_states", [] if aux_states is None else aux_states, symbol.list_auxiliary_states(), False)
     if isinstance(grad_req, str):
-        if grad_req not in _REQUESTS:
-            raise ValueError(f"grad_req must be in {_REQUESTS}")
+        if grad_req not in REQUESTS:
+            raise ValueError(f"grad_req must be in {REQUESTS}")
         requests = [grad_req] * len(names)
     elif isinstance(grad_req, dict):
         requests = [grad_req.get(name, "null") for name in names]
     else:
         requests = list(grad_req)
     for request in requests:
-        if request not in _REQUESTS:
+        if request not in REQUESTS:
             raise KeyError(request)
     nodes = variables(post_order(symbol._outputs))
     pairs = [*zip(nodes[0], arrays, strict=True), *zip(nodes[1], aux, strict=True)]
@@ -477,7 +468,7 @@ def simple_bind(
     try:
         runner = Runner(symbol)
         arguments, auxiliary = variables(post_order(symbol._outputs))
-        requests = _simple_requests(grad_req, [node.name for node in arguments])
+        requests = simple_requests(grad_req, [node.name for node in arguments])
         shapes, dtypes = _decide(symbol, arguments, auxiliary, given, type_dict)
     except MXNetError as err:
         listed = "".join(f"{name}: {shape}\n" for name, shape in given.items())
@@ -493,12 +484,12 @@ def simple_bind(
     for node, request in zip(arguments, requests, strict=True):
         shape, dtype, place = shapes[id(node)], dtypes[id(node)], places[id(node)]
         if node.name in shared:
-            args.append(_shared(old_args.get(node.name), shape, dtype, place))
-            grads.append(None if request == "null" else _shared(old_grads.get(node.name), shape, dtype, place))
+            args.append(shared_or_zeros(old_args.get(node.name), shape, dtype, place))
+            grads.append(None if request == "null" else shared_or_zeros(old_grads.get(node.name), shape, dtype, place))
         else:
-            args.append(_buffered(shared_buffer, node.name, shape, dtype, place))
-            grads.append(None if request == "null" else _zeros(shape, dtype, place))
-    aux = [_shared(old_aux.get(n.name), shapes[id(n)], dtypes[id(n)], places[id(n)]) for n in auxiliary]
+            args.append(from_buffer(shared_buffer, node.name, shape, dtype, place))
+            grads.append(None if request == "null" else zeros_of(shape, dtype, place))
+    aux = [shared_or_zeros(old_aux.get(n.name), shapes[id(n)], dtypes[id(n)], places[id(n)]) for n in auxiliary]
     return Executor(runner, symbol.__copy__(), ctx, grad_req, group2ctx)._fill(args, grads, aux, requests)
 
 
@@ -518,46 +509,6 @@ def _warn_of_dense(arguments: list[Node], stypes: Mapping[str, str]) -> None:
         )
 
 
-def _shared(old: Any, shape: tuple[int, ...], dtype: str, ctx: Context) -> Any:
-    """The array of another executor where it fits, else zeros."""
-    if old is not None and tuple(old.shape) == shape and old._t.dtype is TORCH[dtype]:
-        return old
-    return _zeros(shape, dtype, ctx)
-
-
-def _buffered(buffer: dict[str, Any] | None, name: str, shape: tuple[int, ...], dtype: str, ctx: Context) -> Any:
-    if buffer is None:
-        return _zeros(shape, dtype, ctx)
-    old = buffer.get(name)
-    if old is not None and old._t.dtype is TORCH[dtype] and old.size >= prod(shape):
-        return old if tuple(old.shape) == shape else _resized(old, shape, name, False)
-    made = buffer[name] = _zeros(shape, dtype, ctx)
-    return made
-
-
-def _simple_requests(grad_req: Any, names: list[str]) -> list[str]:
-    if grad_req is None:
-        requests = ["null"] * len(names)
-    elif isinstance(grad_req, str):
-        requests = [grad_req] * len(names)
-    elif isinstance(grad_req, dict):
-        requests = [grad_req.get(name, "null") for name in names]
-    else:
-        requests = list(grad_req)
-        if len(requests) != len(names):
-            raise MXNetError(
-                "The length of grad_req list does not match the number of input arguments in simple_bind, expected "
-                f"{len(names)}, provided {len(requests)}"
-            )
-    values = [*requests, *(grad_req.values() if isinstance(grad_req, dict) else ())]
-    for request in values:
-        if request not in _REQUESTS:
-            raise MXNetError(
-                f"grad_req={request} is not a valid input in simple_bind; only 'null', 'write', and 'add' are supported"
-            )
-    return requests
-
-
 def _decide(
     symbol: Symbol,
     arguments: list[Node],
@@ -571,7 +522,7 @@ def _decide(
     found = {id(n): shapes.get((id(n), 0)) for n in nodes}
     if not all(known(shape) for shape in found.values()):
         listed = "".join(
-            f"{n.name}: {'None' if shape is None else _listed(shape)}, "
+            f"{n.name}: {'None' if shape is None else listed(shape)}, "
             for n in arguments
             if not known(shape := found[id(n)])
         )

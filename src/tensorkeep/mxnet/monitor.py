@@ -47,8 +47,9 @@ class Monitor:
         self.queue: list[tuple[int, str, Any]] = []
         self.exes: list[Any] = []
 
-    def stat_helper(self, name: str, array: Any) -> None:
+    def stat_helper(self, name: str | bytes, array: Any) -> None:
         """What executors call: notes the statistic of an array."""
+        name = name.decode() if isinstance(name, bytes) else name
         if self.activated and self.re_prog.match(name):
             self.queue.append((self.step, name, self.stat_func(array)))
 

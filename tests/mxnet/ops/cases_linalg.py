@@ -35,6 +35,8 @@ CASES = [
     Case("_linalg_gemm", ((3, 2, 4), (4, 2, 5), (3, 2, 5)), {"axis": 0, "beta": -1}),
     Case("_linalg_gemm", ((2, 3), (3, 4), (1, 4)), error=True),
     *(Case("_linalg_potrf", (a,)) for a in (SPD, SPDS)),
+    *(Case("_linalg_potrf", (a,), {"lower": False}) for a in (SPD, SPDS)),
+    *(Case(f"_linalg_{op}", (Given([[4, 2], [9, 5]]),), {"lower": False}) for op in ("potrf", "potri")),
     Case("_linalg_potrf", (Given([[-4, 1], [1, 3]]),), error=True),
     Case("_linalg_potrf", (INT,), error=True),
     *(Case("_linalg_potri", (a,)) for a in (LOW, Given([[[2, 0], [1, 3]], [[1, 0], [-1, 0.5]]], "float64"))),

@@ -79,6 +79,13 @@ CASES = [
     Case("CTCLoss", ((2, 2, 4), Given([[1, 2, 3], [3, 0, 0]])), error=True, note="too short"),
     Case("CTCLoss", ((3, 2, 4), Given([[1, 1, 0], [2, 2, 0]])), rtol=1e-4),
     Case("CTCLoss", ((5, 2, 4), Given([[1, 2], [3, 1]]), Given([3, 5])), {"use_data_lengths": True}, rtol=1e-4),
+    Case(
+        "CTCLoss",
+        (Given([[[1, 2, -1]], [[0.5, 0, 3]], [[2, 2, 1]], [[float("nan")] * 3]]), Given([[1, 2]]), Given([3])),
+        {"use_data_lengths": True},
+        rtol=1e-4,
+        note="NaN behind the end",
+    ),
     Case("CTCLoss", ((5, 2, 4), Given([[1, 2], [3, 1]]), Given([1, 2])), {"use_label_lengths": True}, rtol=1e-4),
     Case(
         "CTCLoss",

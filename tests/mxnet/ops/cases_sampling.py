@@ -62,4 +62,10 @@ CASES = [
         (Rand((1, 2, 4, 4), kind="int", high=3), Rand((1, 2, 4, 4), kind="int", high=3)),
         {"is_multiply": False, "pad_size": 1},
     ),
+    Case("_contrib_BilinearResize2D", ((1, 1, 10, 10),), {"scale_height": 0.7, "scale_width": 1.3}),
+    Case(
+        "_contrib_BilinearResize2D",
+        ((1, 1, 11, 10),),
+        {"scale_height": 0.7, "scale_width": 1.3, "mode": "odd_scale"},
+    ),
 ]

@@ -126,4 +126,9 @@ CASES = [
         "Pad", (Rand((1, 1, 2, 2), "int32", "int", 0, 9),),
         {"mode": "edge", "pad_width": (0, 0, 0, 0, 1, 1, 1, 1)}, error=True,
     ),
+    *(
+        Case(op, (shape,), {"block_size": 2}, np=True, error=True)
+        for op in ("depth_to_space", "space_to_depth")
+        for shape in ((0, 4, 2, 4), (2, 0, 2, 4), (2, 4, 0, 4), (2, 4, 2, 0))
+    ),
 ]  # fmt: skip

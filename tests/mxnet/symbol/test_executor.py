@@ -113,19 +113,19 @@ def test_moving_statistics_change_in_backward() -> None:
 
 @pytest.mark.parametrize("monitor_all", [False, True])
 def test_a_monitor_sees_outputs_and_if_asked_inputs(monitor_all: bool) -> None:
-    """Names come in MXNet's order."""
-    names: list[str] = []
+    """Names come in MXNet's order, as bytes, which `py_str` takes."""
+    names: list[bytes] = []
     executor = ones(mx.sym.SoftmaxOutput(net(), name="softmax").simple_bind(mx.cpu(), x=(2, 5)))
     executor.set_monitor_callback(lambda name, array: names.append(name), monitor_all)
     executor.forward()
 
     if monitor_all:
         assert names == [
-            "x", "f_data", "f_weight", "f_weight", "f_bias", "f_bias", "f_output", "softmax_data", "softmax_label",
-            "softmax_label", "softmax_output",
+            b"x", b"f_data", b"f_weight", b"f_weight", b"f_bias", b"f_bias", b"f_output", b"softmax_data",
+            b"softmax_label", b"softmax_label", b"softmax_output",
         ]  # fmt: skip
     else:
-        assert names == ["f_output", "softmax_output"]
+        assert names == [b"f_output", b"softmax_output"]
 
 
 def test_monitor_gives_statistics_of_what_fits_the_pattern() -> None:
@@ -274,3 +274,50 @@ def test_a_monitor_sees_gradients_in_backward() -> None:
     assert monitor.toc() == [
         (1, "fc_backward_output1", "3.0\t"), (1, "fc_backward_output2", "3.0\t"), (1, "out_backward_output0", "1.5\t"),
     ]  # fmt: skip
+
+
+def test_what_dropout_always_draws_is_what_backward_uses() -> None:
+    """The gradient has the mask of the outputs that one sees, after forward(is_train=False) too."""
+    executor = ones(mx.sym.Dropout(mx.sym.var("x"), p=0.5, mode="always").simple_bind(mx.cpu(), x=(64,)))
+    seen = executor.forward(is_train=False)[0].asnumpy()
+    executor.backward(mx.nd.ones((64,)), is_train=False)
+
+    assert set(seen) == {0.0, 2.0}
+    assert executor.grad_arrays[0].asnumpy().tolist() == seen.tolist()
+
+
+@pytest.mark.parametrize(("source", "target"), [("int32", "float32"), ("uint8", "int32"), ("float32", "int32")])
+@pytest.mark.parametrize(("request_", "expected"), [("write", [5, 6, 7]), ("add", [14, 15, 16])])
+def test_whole_numbers_have_gradients(source: str, target: str, request_: str, expected: list[int]) -> None:
+    """What MXNet 1.9.1 writes for the head gradient 5.7, 6, 7, which whole numbers cut."""
+    executor = mx.sym.Cast(mx.sym.var("x"), dtype=target).bind(
+        mx.cpu(), {"x": mx.nd.array([1, 2, 3], dtype=source)}, {"x": mx.nd.array([9, 9, 9], dtype=source)}, request_
+    )
+    executor.forward(is_train=True)
+    executor.backward(mx.nd.array([5.7, 6, 7], dtype=target))
+
+    assert np.dtype(executor.grad_dict["x"].dtype) == source
+    assert executor.grad_dict["x"].asnumpy().tolist() == expected
+
+
+def test_indices_of_whole_numbers_have_the_gradient_zero() -> None:
+    """It is written, as MXNet does: what was in the array is no gradient."""
+    executor = mx.sym.take(mx.sym.var("a"), mx.sym.var("i")).bind(
+        mx.cpu(),
+        {"a": mx.nd.ones(3), "i": mx.nd.array([0, 1], dtype="int32")},
+        {"a": mx.nd.ones(3), "i": mx.nd.array([9, 9], dtype="int32")},
+    )
+    executor.forward(is_train=True)
+    executor.backward(mx.nd.ones(2))
+
+    assert executor.grad_dict["i"].asnumpy().tolist() == [0, 0]
+    assert executor.grad_dict["a"].asnumpy().tolist() == [1.0, 1.0, 0.0]
+
+
+def test_shapes_go_back_through_a_transpose() -> None:
+    """A source without a shape gets it from what it is added to, as in MXNet."""
+    back = mx.sym.ones(shape=(2, 3)) + mx.sym.transpose(mx.sym.ones(shape=(-1, -1)))
+    mixed = mx.sym.ones(shape=(2, -1, 4)) + mx.sym.transpose(mx.sym.ones(shape=(3, 4, -1)), axes=(2, 0, 1))
+
+    assert back.bind(mx.cpu(), {}).forward()[0].shape == (2, 3)
+    assert mixed.bind(mx.cpu(), {}).forward()[0].shape == (2, 3, 4)

@@ -87,10 +87,13 @@ def gemm(
 
 
 @operator("_linalg_potrf")
-def potrf(a: Tensor) -> Tensor:
-    """The lower triangular L with A = L Lᵀ; only the lower triangle of the symmetric positive definite A is read."""
+def potrf(a: Tensor, *, lower: bool = True) -> Tensor:
+    """The lower triangular L with A = L Lᵀ; only the lower triangle of the symmetric positive definite A is read.
+
+    lower=False: the upper triangular U with A = Uᵀ U, from the upper triangle of A.
+    """
     _square(a)
-    found, info = torch.linalg.cholesky_ex(a)
+    found, info = torch.linalg.cholesky_ex(a, upper=not lower)
     if info.device.type != "meta" and bool(info.any()):
         raise MXNetError(
             "potrf failed in lapack on cpu. This may happen when the input matrix is either not symmetric or not "
@@ -100,12 +103,13 @@ def potrf(a: Tensor) -> Tensor:
 
 
 @operator("_linalg_potri")
-def potri(a: Tensor) -> Tensor:
-    """The inverse of A Aᵀ for a lower triangular A: of a matrix whose potrf is A."""
-    _square(a)
+def potri(a: Tensor, *, lower: bool = True) -> Tensor:
+    """The inverse of A Aᵀ (Aᵀ A with lower=False) for a triangular A: of a matrix whose potrf is A."""
+    triangle = _triangle(a, lower)
     eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
-    inverse = torch.linalg.solve_triangular(a.tril(), eye.expand(a.shape), upper=False)
-    return inverse.transpose(-1, -2).matmul(inverse)
+    inverse = torch.linalg.solve_triangular(triangle, eye.expand(a.shape), upper=not lower)
+    turned = inverse.transpose(-1, -2)
+    return turned.matmul(inverse) if lower else inverse.matmul(turned)
 
 
 def _triangle(a: Tensor, lower: bool) -> Tensor:

@@ -282,6 +282,8 @@ def ctc_loss(
         raise MXNetError("The max number of labels cannot exceed the maximum sequence length of the data.")
     targets = label.detach().to(torch.int64)
     times = lengths[0].to(torch.int64) if use_data_lengths else torch.full((batch,), steps, device=data.device)
+    if use_data_lengths:  # what is behind the end, be it NaN, has no part in the gradient
+        data = data.where((torch.arange(steps, device=data.device)[:, None] < times)[:, :, None], 0)
     if use_label_lengths:
         counts = lengths[-1].to(torch.int64)
     else:

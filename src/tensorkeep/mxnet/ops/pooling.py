@@ -47,6 +47,7 @@ def _checked(kernel: Dims, stride: Dims, pad: Dims, sizes: Sequence[int], conven
             f"Pooling: Input data should be  {len(kernel) + 2}D in "
             f"{('(batch, channel, x)', '(batch, channel, y, x)', '(batch, channel, d, y, x)')[len(kernel) - 1]}"
         )
+    pad = pad[: len(kernel)]  # MXNet looks at no more of it
     one_per_kernel(kernel, stride=stride, pad=pad)
     for size, k, p in zip(sizes, kernel, pad or (0,) * len(kernel), strict=True):
         if 0 <= size < k - 2 * p and convention != "same":
@@ -147,7 +148,7 @@ def _windows(
     rank = len(kernel)
     sizes = data.shape[2:]
     _checked(kernel, stride, pad, sizes, convention)
-    step, edge = stride or (1,) * rank, pad or (0,) * rank
+    step, edge = stride or (1,) * rank, pad[:rank] or (0,) * rank
     full = convention == "full"
     padding: list[tuple[int, int]] = []  # what torch cannot do itself is padded by hand, before and behind
     for size, k, s, e in zip(sizes, kernel, step, edge, strict=True):

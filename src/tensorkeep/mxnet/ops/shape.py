@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 import torch
@@ -184,9 +185,13 @@ def reshape_like(
     return lhs.reshape((*lhs.shape[:first], *rhs.shape[start:stop], *lhs.shape[last:]))
 
 
-def _blocks(rank: int, block_size: int, name: str) -> None:
-    if rank != 4:
+def _blocks(shape: Sequence[int], block_size: int, name: str) -> None:
+    if len(shape) != 4:
         raise MXNetError(f"Operation {name} requires exactly 4D tensor")
+    if not shape[1]:
+        raise MXNetError("Depth dimension:1 cannot be 0")
+    if 0 in shape:
+        raise MXNetError(f"Operation requires a 4D tensor. Size of dimension:{list(shape).index(0)} cannot be 0")
     if block_size <= 0:
         raise MXNetError("block_size must be a positive integer value")
 
@@ -201,21 +206,21 @@ def _depth_shapes(shapes: list[Shape], attrs: Attrs) -> Shapes:
     source, size = shapes[0], attrs["block_size"]
     if source is None or -1 in source[1:]:
         return shapes, [None]
-    _fits_depth(len(source), source[1], size)
+    _fits_depth(source, size)
     batch, channels, height, width = source
     return shapes, [(batch, channels // size**2, height * size, width * size)]
 
 
-def _fits_depth(rank: int, channels: int, block_size: int) -> None:
-    _blocks(rank, block_size, "Depth To Space")
-    if channels % block_size**2 or not channels:
+def _fits_depth(shape: Sequence[int], block_size: int) -> None:
+    _blocks(shape, block_size, "Depth To Space")
+    if shape[1] % block_size**2:
         raise MXNetError(_NO_BLOCKS.format("1(depth dimension)", "^2"))
 
 
 @operator("depth_to_space", shape=_depth_shapes)
 def depth_to_space(data: Tensor, *, block_size: int) -> Tensor:
     """(N, C, H, W) as (N, C / block_size², H * block_size, W * block_size)."""
-    _fits_depth(data.dim(), data.shape[1] if data.dim() > 1 else 0, block_size)
+    _fits_depth(data.shape, block_size)
     n, c, h, w = data.shape
     depth = c // block_size**2
     blocks = data.reshape(n, block_size, block_size, depth, h, w)
@@ -225,10 +230,10 @@ def depth_to_space(data: Tensor, *, block_size: int) -> Tensor:
 @operator("space_to_depth")
 def space_to_depth(data: Tensor, *, block_size: int) -> Tensor:
     """(N, C, H, W) as (N, C * block_size², H / block_size, W / block_size)."""
-    _blocks(data.dim(), block_size, "Space To Depth")
+    _blocks(data.shape, block_size, "Space To Depth")
     n, c, h, w = data.shape
     for size, which in ((h, "2(1st Space dimension)"), (w, "3(2nd space dimension)")):
-        if size % block_size or not size:
+        if size % block_size:
             raise MXNetError(_NO_BLOCKS.format(which, ""))
     rows, columns = h // block_size, w // block_size
     blocks = data.reshape(n, c, rows, block_size, columns, block_size)

@@ -100,8 +100,11 @@ def _unconcatenated(ins: list[Shape], outs: list[Shape], attrs: Attrs) -> list[S
 
 
 def _untransposed(ins: list[Shape], outs: list[Shape], attrs: Attrs) -> list[Shape]:
-    out, axes = outs[0], attrs["axes"]
-    if (ins[0] is not None and -1 not in ins[0]) or out is None or len(axes or ()) != len(out):
+    out = outs[0]
+    if (ins[0] is not None and -1 not in ins[0]) or out is None:
+        return ins
+    axes = attrs["axes"] or range(len(out))[::-1]
+    if len(axes) != len(out):
         return ins
     found = [-1] * len(out)
     for axis, size in zip(axes, out, strict=True):
