@@ -60,6 +60,8 @@ CASES = [
     Case("Dropout", ((3, 4),), {"p": 0.0}, train=True),
     Case("Dropout", ((3, 4),), {"p": 0.9, "axes": (1,)}),
     Case("Dropout", (Rand((3, 4), "float16"),), {"p": 0.3}),
+    Case("Dropout", ((3, 4),), {"p": 1.0}, train=True),
+    Case("Dropout", ((3, 4),), {"p": 1.0, "axes": (0,)}, train=True),
     Case("Dropout", ((3, 4),), {"p": 1.5}, error=True),
     Case("Dropout", ((3, 4),), {"p": -0.5}, train=True, error=True),
 ]

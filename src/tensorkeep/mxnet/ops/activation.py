@@ -265,4 +265,5 @@ def dropout(data: Tensor, *, p: float = 0.5, mode: str = "training", axes: Dims 
         if not 0 <= axis < len(shape):
             raise MXNetError(f"index = {axis} must be in range [0, {len(shape)})")
         shape[axis] = 1
-    return data * bernoulli(data, shape, 1 - p)
+    mask = bernoulli(data, shape, 1 - p)
+    return data * (mask / 0 if p == 1 else mask)  # nothing is kept, and divided by 0: NaN, as in MXNet
